@@ -1,0 +1,182 @@
+//! `Flags`: Envoy's response flags as a set.
+//!
+//! The log prints a comma list whose order depends on the release (fixed up to Envoy 1.29, order of
+//! insertion since), so only the set means something. Tokens that the table does not know are kept
+//! by the caller as text. Source: Envoy's access log usage page and `stream_info/utility.cc`.
+
+/// What a flag says about where the fault lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// No connection to the upstream came about.
+    Connect,
+    /// There was no endpoint, route or cluster to connect to.
+    NoUpstream,
+    /// Broke after it was connected.
+    Broken,
+    /// Too slow.
+    Timeout,
+    /// A limit, a circuit breaker or an overload.
+    Limit,
+    /// The client's doing.
+    Client,
+    /// Refused by policy.
+    Policy,
+    /// On purpose, or no failure at all.
+    Deliberate,
+}
+
+macro_rules! flags {
+    ($($short:literal, $long:literal, $class:ident, $meaning:literal;)+) => {
+        /// Short name, long name, class and meaning of each flag, in bit order.
+        const TABLE: &[(&str, &str, Class, &str)] = &[$(($short, $long, Class::$class, $meaning)),+];
+    };
+}
+
+flags! {
+    "UH", "NoHealthyUpstream", NoUpstream, "no healthy host in the cluster";
+    "UF", "UpstreamConnectionFailure", Connect, "the upstream could not be connected";
+    "UO", "UpstreamOverflow", Limit, "a circuit breaker is open";
+    "NR", "NoRouteFound", NoUpstream, "no route, or no filter chain matches the connection";
+    "URX", "UpstreamRetryLimitExceeded", Connect, "the limit of connect attempts (TCP) or retries (HTTP) is reached";
+    "NC", "NoClusterFound", NoUpstream, "the route names a cluster that the proxy does not know";
+    "DT", "DurationTimeout", Timeout, "the longest allowed duration is over";
+    "DC", "DownstreamConnectionTermination", Client, "the client went away";
+    "LH", "FailedLocalHealthCheck", Broken, "the local service failed its health check";
+    "UT", "UpstreamRequestTimeout", Timeout, "the upstream did not answer in time";
+    "LR", "LocalReset", Broken, "this proxy reset the connection";
+    "UR", "UpstreamRemoteReset", Broken, "the upstream reset the stream";
+    "UC", "UpstreamConnectionTermination", Broken, "the upstream closed the connection";
+    "DI", "DelayInjected", Deliberate, "a delay was injected";
+    "FI", "FaultInjected", Deliberate, "a fault was injected";
+    "RL", "RateLimited", Limit, "rate limited";
+    "UAEX", "UnauthorizedExternalService", Policy, "the external authorization service refused";
+    "RLSE", "RateLimitServiceError", Limit, "the rate limit service failed";
+    "IH", "InvalidEnvoyRequestHeaders", Client, "a request header failed the strict check";
+    "SI", "StreamIdleTimeout", Timeout, "the stream was idle for too long";
+    "DPE", "DownstreamProtocolError", Client, "the client broke the HTTP protocol";
+    "UPE", "UpstreamProtocolError", Broken, "the upstream broke the HTTP protocol";
+    "UMSDR", "UpstreamMaxStreamDurationReached", Timeout, "the longest stream duration is over";
+    "RFCF", "ResponseFromCacheFilter", Deliberate, "answered from the cache";
+    "NFCF", "NoFilterConfigFound", NoUpstream, "a filter waits for its configuration";
+    "OM", "OverloadManagerTerminated", Limit, "the overload manager closed it";
+    "DF", "DnsResolutionFailed", NoUpstream, "the name of the upstream did not resolve";
+    "DO", "DropOverload", Limit, "dropped by the cluster's overload policy";
+    "DR", "DownstreamRemoteReset", Client, "the client reset the stream";
+    "UDO", "UnconditionalDropOverload", Limit, "dropped by the cluster's overload policy, all of it";
+}
+
+/// A set of response flags. `UNKNOWN` stands for any number of tokens outside of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Flags(u64);
+
+impl Flags {
+    /// No flag at all.
+    pub const NONE: Flags = Flags(0);
+    /// The mark of tokens that the table does not know.
+    pub const UNKNOWN: Flags = Flags(1 << 63);
+
+    /// Reads `UF,URX`, long names too. `-`, an empty text and blanks give the empty set.
+    pub fn read(text: &[u8]) -> Flags {
+        if text == b"-" || text.is_empty() {
+            return Flags::NONE;
+        }
+        let mut set = 0;
+        for token in text.split(|byte| *byte == b',') {
+            set |= Self::one(token.trim_ascii()).0;
+        }
+        Flags(set)
+    }
+
+    fn one(token: &[u8]) -> Flags {
+        if token.is_empty() || token == b"-" {
+            return Flags::NONE;
+        }
+        let known = TABLE.iter().position(|(short, long, ..)| short.as_bytes() == token || long.as_bytes() == token);
+        known.map_or(Flags::UNKNOWN, |bit| Flags(1 << bit))
+    }
+
+    /// The set of these short names; names outside of the table count as unknown.
+    pub fn of(names: &[&str]) -> Flags {
+        names.iter().fold(Flags::NONE, |set, name| Flags(set.0 | Self::one(name.as_bytes()).0))
+    }
+
+    /// The tokens of a printed list that the table does not know, sorted, joined by commas.
+    pub fn unknown_tokens(text: &[u8]) -> Vec<u8> {
+        let mut tokens: Vec<&[u8]> = text
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .filter(|token| Self::one(token) == Flags::UNKNOWN)
+            .collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        tokens.join(&b","[..])
+    }
+
+    /// Whether no flag is set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether one of `other`'s flags is set.
+    pub const fn any(self, other: Flags) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Whether a flag of this class is set.
+    pub fn has(self, class: Class) -> bool {
+        !self.is_empty() && self.rows().any(|(_, _, of, _)| *of == class)
+    }
+
+    /// Whether the flags, if any, say that something failed.
+    pub fn is_failure(self) -> bool {
+        !self.is_empty()
+            && (self.any(Flags::UNKNOWN) || self.rows().any(|(_, _, class, _)| *class != Class::Deliberate))
+    }
+
+    /// The set as a number.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The short names in table order, for example `["UF", "URX"]`.
+    pub fn names(self) -> Vec<&'static str> {
+        self.rows().map(|(short, ..)| *short).collect()
+    }
+
+    /// Short name and meaning of each flag that is set.
+    pub fn meanings(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.rows().map(|(short, _, _, meaning)| (*short, *meaning))
+    }
+
+    fn rows(self) -> impl Iterator<Item = &'static (&'static str, &'static str, Class, &'static str)> {
+        TABLE.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, row)| row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_spelling_do_not_matter() {
+        assert_eq!(Flags::read(b"URX,UF"), Flags::read(b"UF,URX"));
+        assert_eq!(Flags::read(b"UpstreamConnectionFailure"), Flags::of(&["UF"]));
+        assert_eq!(Flags::read(b"-"), Flags::NONE);
+    }
+
+    #[test]
+    fn unknown_flags_are_kept() {
+        let flags = Flags::read(b"UF,ZZ9,AA");
+        assert!(flags.any(Flags::UNKNOWN) && flags.any(Flags::of(&["UF"])) && flags.is_failure());
+        assert_eq!(Flags::unknown_tokens(b"UF,ZZ9,AA"), b"AA,ZZ9");
+    }
+
+    #[test]
+    fn the_table_is_unique_and_fits_the_set() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (short, long, _, meaning) in TABLE {
+            assert!(seen.insert(short) && seen.insert(long) && !meaning.is_empty());
+        }
+        assert!(TABLE.len() < 63);
+    }
+}

@@ -1,0 +1,173 @@
+//! `Field`: what a proxy can say about a connection, as one table.
+//!
+//! Each row names a field by its key in Istio's JSON encoding and lists the Envoy operators that
+//! print it. Formats are compiled against this table; an operator that is not in it keeps a slot of
+//! its own and never fails a format. Source of names and meanings: Envoy's substitution formatter
+//! documentation, Istio's access log task.
+
+pub mod flag;
+pub mod value;
+
+/// How the text of a field is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any bytes.
+    Text,
+    /// A decimal number, no sign.
+    Integer,
+    /// Milliseconds, a decimal number.
+    Millis,
+    /// An instant; Envoy's default layout is `2024-08-07T09:34:15.747Z`.
+    Time,
+    /// `ip:port`, `[ipv6]:port`, a unix path or `envoy://...`.
+    Address,
+    /// A comma list of response flags; order means nothing.
+    Flags,
+}
+
+/// Who chose the bytes of a field, and so how far they may be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Envoy itself: no quotes, and no blanks where the format has none.
+    Envoy,
+    /// A client or a server, through a header: anything but CR, LF and NUL, quotes included.
+    Peer,
+}
+
+macro_rules! fields {
+    ($($variant:ident, $key:literal, $kind:ident, $writer:ident, [$($operator:literal),+], $meaning:literal;)+) => {
+        /// One thing that a line can say. The order is that of Istio's text format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Field { $(#[doc = $meaning] $variant),+ }
+
+        impl Field {
+            /// Every field, in the order of the table.
+            pub const ALL: &'static [Field] = &[$(Field::$variant),+];
+
+            /// The key of the field in Istio's JSON encoding, and its column name everywhere.
+            pub const fn key(self) -> &'static str { match self { $(Field::$variant => $key),+ } }
+
+            /// How its text is read.
+            pub const fn kind(self) -> Kind { match self { $(Field::$variant => Kind::$kind),+ } }
+
+            /// Who chose its bytes.
+            pub const fn writer(self) -> Writer { match self { $(Field::$variant => Writer::$writer),+ } }
+
+            /// What it means, one phrase.
+            pub const fn meaning(self) -> &'static str { match self { $(Field::$variant => $meaning),+ } }
+
+            /// The operators that print it, arguments included, without a length limit.
+            pub const fn operators(self) -> &'static [&'static str] { match self { $(Field::$variant => &[$($operator),+]),+ } }
+        }
+    };
+}
+
+fields! {
+    StartTime, "start_time", Time, Envoy, ["START_TIME"],
+        "start of the request, or of the TCP connection";
+    Method, "method", Text, Peer, ["REQ(:METHOD)"],
+        "HTTP method; absent on TCP";
+    Path, "path", Text, Peer, ["REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "REQ(:PATH)"],
+        "HTTP path and query as the client sent them";
+    Protocol, "protocol", Text, Envoy, ["PROTOCOL"],
+        "HTTP version; absent on TCP";
+    ResponseCode, "response_code", Integer, Envoy, ["RESPONSE_CODE"],
+        "HTTP status; 0 on TCP, and when the client left before an answer";
+    ResponseFlags, "response_flags", Flags, Envoy, ["RESPONSE_FLAGS", "RESPONSE_FLAGS_LONG"],
+        "what went wrong, as a set of Envoy's response flags";
+    ResponseCodeDetails, "response_code_details", Text, Envoy, ["RESPONSE_CODE_DETAILS"],
+        "who set the status and why, blanks as underscores";
+    ConnectionTerminationDetails, "connection_termination_details", Text, Envoy, ["CONNECTION_TERMINATION_DETAILS"],
+        "why Envoy closed the connection at layer 4";
+    UpstreamTransportFailureReason, "upstream_transport_failure_reason", Text, Envoy, ["UPSTREAM_TRANSPORT_FAILURE_REASON"],
+        "what the transport socket said, a TLS error or a failed connect";
+    BytesReceived, "bytes_received", Integer, Envoy, ["BYTES_RECEIVED"],
+        "payload bytes from the downstream";
+    BytesSent, "bytes_sent", Integer, Envoy, ["BYTES_SENT"],
+        "payload bytes to the downstream";
+    Duration, "duration", Millis, Envoy, ["DURATION"],
+        "milliseconds from the start to the end; absent in some periodic lines";
+    UpstreamServiceTime, "upstream_service_time", Millis, Envoy, ["RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)"],
+        "milliseconds that the upstream took, as the router measured them";
+    XForwardedFor, "x_forwarded_for", Text, Peer, ["REQ(X-FORWARDED-FOR)"],
+        "the x-forwarded-for header";
+    UserAgent, "user_agent", Text, Peer, ["REQ(USER-AGENT)"],
+        "the user-agent header";
+    RequestId, "request_id", Text, Peer, ["REQ(X-REQUEST-ID)"],
+        "the x-request-id header, kept from hop to hop";
+    Authority, "authority", Text, Peer, ["REQ(:AUTHORITY)"],
+        "the host that the client asked for";
+    UpstreamHost, "upstream_host", Address, Envoy, ["UPSTREAM_HOST", "UPSTREAM_REMOTE_ADDRESS"],
+        "the endpoint that the load balancer chose";
+    UpstreamCluster, "upstream_cluster", Text, Envoy, ["UPSTREAM_CLUSTER", "UPSTREAM_CLUSTER_RAW"],
+        "the cluster that the listener or the route chose";
+    UpstreamLocalAddress, "upstream_local_address", Address, Envoy, ["UPSTREAM_LOCAL_ADDRESS"],
+        "the proxy's own end of the upstream connection; absent when none was made";
+    DownstreamLocalAddress, "downstream_local_address", Address, Envoy, ["DOWNSTREAM_LOCAL_ADDRESS"],
+        "the original destination on the client's side, the pod's own address on the server's";
+    DownstreamRemoteAddress, "downstream_remote_address", Address, Envoy, ["DOWNSTREAM_REMOTE_ADDRESS"],
+        "the peer that connected; port 0 when it was taken from x-forwarded-for";
+    RequestedServerName, "requested_server_name", Text, Envoy, ["REQUESTED_SERVER_NAME"],
+        "the SNI; between sidecars it names port, subset and host of the service that was called";
+    RouteName, "route_name", Text, Envoy, ["ROUTE_NAME"],
+        "the route that matched";
+    PolicyStatus, "istio_policy_status", Text, Envoy, ["DYNAMIC_METADATA(istio.mixer:status)"],
+        "what Mixer decided, Istio 1.7 and older";
+}
+
+impl Field {
+    /// How many fields there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The field that an operator prints, or `None` for an operator that the table does not know.
+    ///
+    /// `name` and `argument` are as in the format string: `REQ`, `:AUTHORITY`. Newer spellings
+    /// (`REQUEST_HEADER`) and any time layout are accepted.
+    pub fn of_operator(name: &str, argument: Option<&str>) -> Option<Field> {
+        let name = match name {
+            "REQUEST_HEADER" => "REQ",
+            "RESPONSE_HEADER" => "RESP",
+            other => other,
+        };
+        let header = matches!(name, "REQ" | "RESP" | "DYNAMIC_METADATA");
+        let printed = match argument {
+            Some(argument) if header => format!("{name}({argument})"),
+            _ => name.to_owned(),
+        };
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|field| field.operators().iter().any(|known| known.eq_ignore_ascii_case(&printed)))
+    }
+
+    /// The field with this key, or `None`.
+    pub fn of_key(key: &str) -> Option<Field> {
+        Self::ALL.iter().copied().find(|field| field.key() == key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_operators_are_unique_and_every_field_has_a_meaning() {
+        let mut seen = std::collections::BTreeSet::new();
+        for field in Field::ALL {
+            assert!(seen.insert(field.key()), "{} twice", field.key());
+            assert!(!field.meaning().is_empty());
+            for operator in field.operators() {
+                assert!(seen.insert(operator), "{operator} twice");
+            }
+            assert_eq!(Field::of_key(field.key()), Some(*field));
+        }
+    }
+
+    #[test]
+    fn newer_spellings_and_time_layouts_name_the_same_field() {
+        assert_eq!(Field::of_operator("REQUEST_HEADER", Some(":authority")), Some(Field::Authority));
+        assert_eq!(Field::of_operator("START_TIME", Some("%s.%3f")), Some(Field::StartTime));
+        assert_eq!(Field::of_operator("REQ", Some("X-TEAM")), None);
+    }
+}

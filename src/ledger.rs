@@ -1,0 +1,257 @@
+//! `Ledger`: every way that connections went, with its counts and the first lines that show it.
+//!
+//! Findings, topology and the summary are made from the ledger alone. It only ever adds up, so it does not
+//! matter in which order blocks and connections come in; and it grows with the mesh, not with the log.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+
+use crate::endpoint::Ip;
+use crate::field::value::Micros;
+use crate::leg::{Fact, Leg, Protocol, Side, Way};
+use crate::names::{Names, Sym};
+use crate::pair::{Connection, Match};
+use crate::scan::{Count, Scanned};
+use crate::source::Origin;
+
+/// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
+const MOST_WAYS: usize = 200_000;
+/// Past so many names, new ones are absent where a way or an address needs one.
+const MOST_NAMES: usize = 1_000_000;
+/// How much of a line is kept.
+const LONGEST: usize = 4096;
+
+/// A line that shows something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Evidence {
+    /// Its start time; the earliest are kept.
+    pub start: Micros,
+    /// Where it stands.
+    pub origin: Origin,
+    /// The line as it was read, envelope included, clipped.
+    pub text: Box<[u8]>,
+}
+
+/// What was counted of one way.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Lines.
+    pub legs: u64,
+    /// Connections that this way leads: the client's leg, or a server's leg that is alone.
+    pub connections: u64,
+    /// Of those, the ones with the other leg.
+    pub paired: u64,
+    /// Bytes of those connections, both directions.
+    pub bytes: u64,
+    /// Start of the first one.
+    pub first: Micros,
+    /// Start of the last one.
+    pub last: Micros,
+}
+
+/// One way and what is known of it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its counts.
+    pub counts: Counts,
+    /// The earliest lines that show it, in order.
+    pub evidence: Vec<Evidence>,
+}
+
+/// All ways.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Their names.
+    pub names: Names,
+    ways: Vec<Way>,
+    entries: Vec<Entry>,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    facts: Vec<Fact>,
+    fact_table: HashTable<u32>,
+    links: HashMap<(u32, u32), u64, RandomState>,
+    alone: HashMap<(u32, Ip), u64, RandomState>,
+    /// Pairs by what joined them.
+    pub matched: BTreeMap<Match, u64>,
+    /// Lines whose way was simplified because there were too many.
+    pub simplified: u64,
+}
+
+impl Ledger {
+    /// Takes over a block's ways and names. The legs of `scanned` get the ledger's numbers; `bytes` is the block.
+    pub fn absorb(&mut self, scanned: &mut Scanned, bytes: &[u8]) {
+        let mut renamed: Vec<Option<Sym>> = vec![None; scanned.names.len()];
+        let mut numbers = Vec::with_capacity(scanned.ways.len());
+        for (way, count) in &scanned.ways {
+            let (number, simplified) = self.number(way, &scanned.names, &mut renamed);
+            numbers.push(number);
+            self.simplified += if simplified { count.legs } else { 0 };
+            let most = most_lines(&self.ways[number as usize]);
+            let entry = &mut self.entries[number as usize];
+            entry.counts.add(count);
+            for number in count.earliest.into_iter().take(most) {
+                let place = (scanned.legs.get(number as usize), scanned.lines.get(number as usize));
+                let (Some(leg), Some((at, len))) = place else {
+                    break;
+                };
+                let line = bytes.get(*at as usize..(at + len) as usize).unwrap_or_default();
+                entry.note(most, leg.start, leg.origin, line);
+            }
+        }
+        for fact in &scanned.facts {
+            let fact = fact.renamed(|name| rename(&mut self.names, &scanned.names, &mut renamed, name));
+            self.learn(fact);
+        }
+        let names = &mut self.names;
+        for leg in &mut scanned.legs {
+            let way = numbers[leg.way as usize];
+            *leg = Leg { way, ..leg.renamed(|name| rename(names, &scanned.names, &mut renamed, name)) };
+        }
+    }
+
+    /// The ledger's number of a block's way, and whether it had to be simplified.
+    fn number(&mut self, way: &Way, theirs: &Names, renamed: &mut [Option<Sym>]) -> (u32, bool) {
+        let names = &mut self.names;
+        let way = way.renamed(|name| rename(names, theirs, renamed, name));
+        if let Some(number) = self.find(&way) {
+            return (number, false);
+        }
+        if self.ways.len() < MOST_WAYS {
+            return (self.add(way), false);
+        }
+        let way = way.coarse();
+        (self.find(&way).unwrap_or_else(|| self.add(way)), true)
+    }
+
+    fn find(&self, way: &Way) -> Option<u32> {
+        self.table.find(self.hasher.hash_one(way), |number| self.ways[*number as usize] == *way).copied()
+    }
+
+    fn add(&mut self, way: Way) -> u32 {
+        let number = self.ways.len() as u32;
+        let Ledger { table, hasher, ways, .. } = self;
+        table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
+        self.ways.push(way);
+        self.entries.push(Entry { counts: Counts::default(), evidence: Vec::new() });
+        number
+    }
+
+    fn learn(&mut self, fact: Fact) {
+        let Ledger { fact_table, hasher, facts, .. } = self;
+        let hash = hasher.hash_one(fact);
+        if facts.len() < MOST_WAYS && fact_table.find(hash, |known| facts[*known as usize] == fact).is_none() {
+            fact_table.insert_unique(hash, facts.len() as u32, |known| hasher.hash_one(facts[*known as usize]));
+            facts.push(fact);
+        }
+    }
+
+    /// Counts a connection.
+    pub fn count(&mut self, connection: &Connection) {
+        let Some(leading) = connection.leading() else {
+            return;
+        };
+        let counts = &mut self.entries[leading.way as usize].counts;
+        counts.connections += 1;
+        counts.bytes = counts.bytes.saturating_add(leading.bytes);
+        if let (Some(out), Some(inn), Some(matched)) = (connection.outbound, connection.inbound, connection.matched) {
+            counts.paired += 1;
+            *self.matched.entry(matched).or_default() += 1;
+            // Who answered is told of connections to the very address that was dialled, and of those refused; of
+            // the others it is enough that another address answered.
+            if self.ways[out.way as usize].direct || inn.refused {
+                add(&mut self.links, (out.way, inn.way));
+            }
+        } else {
+            add(&mut self.alone, (leading.way, leading.other()));
+        }
+    }
+
+    /// The facts, each once.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// Connections with one leg, by its way and the address of the other side.
+    pub fn alone(&self) -> BTreeMap<(u32, Ip), u64> {
+        self.alone.iter().map(|(key, count)| (*key, *count)).collect()
+    }
+
+    /// The ways, by number.
+    pub fn ways(&self) -> &[Way] {
+        &self.ways
+    }
+
+    /// A way's counts and evidence.
+    pub fn entry(&self, number: u32) -> &Entry {
+        &self.entries[number as usize]
+    }
+
+    /// Number, way and entry of all.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Way, &Entry)> {
+        self.ways.iter().zip(&self.entries).enumerate().map(|(number, (way, entry))| (number as u32, way, entry))
+    }
+
+    /// Which outbound way was answered on which inbound way, how often; in the order of numbers.
+    pub fn links(&self) -> BTreeMap<(u32, u32), u64> {
+        self.links.iter().map(|(link, count)| (*link, *count)).collect()
+    }
+
+    /// The text of a name.
+    pub fn show(&self, name: Sym) -> std::borrow::Cow<'_, str> {
+        self.names.show(name)
+    }
+}
+
+impl Counts {
+    fn add(&mut self, count: &Count) {
+        let new = self.legs == 0;
+        self.legs += count.legs;
+        self.first = if new { count.first } else { self.first.min(count.first) };
+        self.last = if new { count.last } else { self.last.max(count.last) };
+    }
+}
+
+impl Entry {
+    /// Keeps a line if it is among the `most` earliest.
+    fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
+        let full = self.evidence.len() == most;
+        if full && self.evidence.last().is_some_and(|last| (last.start, last.origin) <= (start, origin)) {
+            return;
+        }
+        let place = self.evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = line[..line.len().min(LONGEST)].into();
+        self.evidence.insert(place, Evidence { start, origin, text });
+        self.evidence.truncate(most);
+    }
+}
+
+/// How many lines are worth keeping of a way: those that a rule could ever show.
+fn most_lines(way: &Way) -> usize {
+    if !way.flags.is_empty() || way.status >= 400 || way.direct {
+        return Count::EARLIEST;
+    }
+    // A connection to another address than the one that was dialled is a virtual address, or stolen.
+    usize::from(way.side == Side::Outbound && way.protocol == Protocol::Tcp)
+}
+
+/// Counts one, unless there are too many to tell apart.
+fn add<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u64, RandomState>, key: K) {
+    if counts.len() < MOST_WAYS {
+        *counts.entry(key).or_default() += 1;
+    } else if let Some(count) = counts.get_mut(&key) {
+        *count += 1;
+    }
+}
+
+/// Our number of a block's name; absent if it is new and there are too many.
+fn rename(ours: &mut Names, theirs: &Names, renamed: &mut [Option<Sym>], name: Sym) -> Sym {
+    let known = &mut renamed[name.0 as usize];
+    *known.get_or_insert_with(|| {
+        let text = theirs.get(name);
+        if ours.len() < MOST_NAMES { ours.intern(text) } else { ours.find(text).unwrap_or(Sym::NONE) }
+    })
+}

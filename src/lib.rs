@@ -1,0 +1,36 @@
+#![doc = include_str!("../ARCHITECTURE.md")]
+
+// The modules in the order of the river: each imports only from those above it.
+
+// vocabulary
+pub mod field;
+pub mod names;
+pub mod endpoint;
+pub mod cluster;
+
+// bytes, blocks, lines, records: everything borrows
+pub mod source;
+pub mod record;
+pub mod format;
+pub mod envelope;
+
+// values: nothing borrows
+pub mod leg;
+pub mod other;
+pub mod reject;
+
+// the border
+pub mod scan;
+
+// meaning
+pub mod pair;
+pub mod ledger;
+pub mod topology;
+pub mod finding;
+pub mod rules;
+pub mod report;
+
+// shell
+pub mod sinks;
+pub mod run;
+pub mod cli;

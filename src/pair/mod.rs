@@ -1,0 +1,310 @@
+//! `Pairer`: outbound and inbound legs of one connection meet here.
+//!
+//! Legs are collected in groups: those with a request id by that id, all others by the client's end on the
+//! wire, which both proxies see. What a group means is decided by `resolve`, a pure function, when the group is
+//! closed. Groups in which every leg has its exact partner close when log time has left them behind: nothing that
+//! comes later can change them. The others wait until the input ends, or until more than `Options::hold` legs
+//! wait; then those go that log time has left behind. So an input of ordinary size is resolved as a whole,
+//! whatever the order of its lines, and memory does not grow with the input as long as time moves on.
+
+mod resolve;
+mod store;
+
+use store::{Group, Store};
+
+use crate::field::value::Micros;
+use crate::leg::{Leg, Protocol, Side};
+
+/// By what two legs were found to be one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Match {
+    /// Both ends on the wire agree, and the times overlap.
+    Tuple,
+    /// Both ends on the wire and the request id agree.
+    TupleAndRequest,
+    /// The request id and the server agree; the client's port is hidden or translated.
+    RequestId,
+    /// Both ends on the wire agree and the request lies inside of the other; there is no request id.
+    TupleAndTime,
+    /// Only the client's end on the wire agrees; the destinations do not.
+    Source,
+}
+
+impl Match {
+    /// Every way to match.
+    pub const ALL: [Match; 5] =
+        [Match::Tuple, Match::TupleAndRequest, Match::RequestId, Match::TupleAndTime, Match::Source];
+
+    /// The word in `matched_by`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Match::Tuple => "tuple",
+            Match::TupleAndRequest => "tuple+request-id",
+            Match::RequestId => "request-id",
+            Match::TupleAndTime => "tuple+time",
+            Match::Source => "source",
+        }
+    }
+}
+
+/// A connection (on HTTP, a request) as far as the proxies' lines show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The client's leg.
+    pub outbound: Option<Leg>,
+    /// The server's leg.
+    pub inbound: Option<Leg>,
+    /// By what they met; none for a leg that is alone.
+    pub matched: Option<Match>,
+}
+
+impl Connection {
+    fn alone(leg: Leg) -> Connection {
+        let (outbound, inbound) = if leg.side == Side::Inbound { (None, Some(leg)) } else { (Some(leg), None) };
+        Connection { outbound, inbound, matched: None }
+    }
+
+    /// The leg that leads: the client's, else the server's.
+    pub fn leading(&self) -> Option<Leg> {
+        self.outbound.or(self.inbound)
+    }
+}
+
+/// How long legs wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// So many legs may wait for their partners without anyone asking for how long.
+    pub hold: usize,
+    /// Groups that are whole close when their last leg ended so many milliseconds of log time ago.
+    pub settled: i64,
+    /// The others close after so many, once too many legs wait.
+    pub window: i64,
+}
+
+impl Default for Options {
+    /// 128 Ki legs are about 15 MB. Proxies flush their logs every second (ten in old releases), and clocks are some
+    /// hundred milliseconds apart: after a quarter of a minute nothing new is told of a connection that is whole.
+    fn default() -> Self {
+        Self { hold: 128 << 10, settled: 15_000, window: 60_000 }
+    }
+}
+
+/// How many legs come in before it is worth looking for groups that can close: few enough for a cache.
+const SWEEP: usize = 16 << 10;
+
+/// Past `hold` times this, groups are closed whatever their time: memory has a ceiling.
+const CEILING: usize = 8;
+
+/// What was closed, and what happened on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    /// Connections in no particular order.
+    pub connections: Vec<Connection>,
+    /// Lines that told of a connection again (periodic lines): their leg went into another one.
+    pub merged: Vec<Leg>,
+    /// Legs that were closed before their time because memory was short.
+    pub early: u64,
+}
+
+/// Collects legs until their groups close.
+#[derive(Debug)]
+pub struct Pairer {
+    options: Options,
+    /// Legs that came in lately. Small, so that it stays in a cache.
+    fresh: Store,
+    /// Legs whose partner did not come in its time; it may still come.
+    late: Store,
+    /// The log time that every open input has reached.
+    now: Option<Micros>,
+    sweep_at: usize,
+}
+
+impl Pairer {
+    /// An empty one.
+    pub fn new(options: Options) -> Pairer {
+        let sweep_at = SWEEP.min(options.hold);
+        Pairer { options, fresh: Store::default(), late: Store::default(), now: None, sweep_at }
+    }
+
+    /// How many legs wait.
+    pub fn waiting(&self) -> usize {
+        self.fresh.len() + self.late.len()
+    }
+
+    /// Says how far log time has come.
+    pub fn advance(&mut self, now: Micros) {
+        self.now = self.now.max(Some(now));
+    }
+
+    /// Takes a leg. One that no other leg can join goes to `closed` at once.
+    pub fn push(&mut self, leg: Leg, closed: &mut Closed) {
+        match key(&leg) {
+            Some(key) => {
+                self.fresh.insert(key, leg);
+            }
+            None => closed.connections.push(Connection::alone(leg)),
+        }
+    }
+
+    /// Closes what time has left behind and cannot change any more, and more if there is too much to hold.
+    pub fn sweep(&mut self, closed: &mut Closed) {
+        if self.fresh.len() < self.sweep_at {
+            return;
+        }
+        if let Some(now) = self.now {
+            self.settle(now.plus_millis(-self.options.settled), closed);
+            if self.waiting() > self.options.hold {
+                self.close(now.plus_millis(-self.options.window), closed);
+            }
+        }
+        let ceiling = self.options.hold * CEILING;
+        if self.waiting() > ceiling {
+            let before = self.waiting();
+            self.close(self.fresh.median_end().max(self.late.median_end()), closed);
+            closed.early += (before - self.waiting()) as u64;
+        }
+        self.sweep_at = SWEEP.min(self.options.hold).max(self.fresh.len() * 2).min(ceiling + 1);
+    }
+
+    /// Closes everything.
+    pub fn finish(&mut self, closed: &mut Closed) {
+        self.close(Micros(i64::MAX), closed);
+    }
+
+    /// Closes the groups that are whole. For live runs that show connections; groups with a leg that waits stay.
+    pub fn close_whole(&mut self, closed: &mut Closed) {
+        self.fresh.take(|_, group| group.count > 1, |_, legs| close_if_exact(legs, closed));
+    }
+
+    /// Closes the whole ones of the groups that ended before `horizon`; the others become late, and meet there what
+    /// was late before.
+    fn settle(&mut self, horizon: Micros, closed: &mut Closed) {
+        let late = &mut self.late;
+        let mut met = Vec::new();
+        self.fresh.take(
+            |_, group| group.end < horizon,
+            |key, legs| {
+                if close_if_exact(legs, closed) {
+                    return true;
+                }
+                for leg in legs.drain(..) {
+                    if late.insert(key, leg) > 1 {
+                        met.push(key);
+                    }
+                }
+                true
+            },
+        );
+        for key in met {
+            late.take_one(key, |legs| close_if_exact(legs, closed));
+        }
+    }
+
+    /// Closes every group that ended before `horizon`. Requests first: what a request id did not join may still meet
+    /// a listener's line, which has none.
+    fn close(&mut self, horizon: Micros, closed: &mut Closed) {
+        let mut legs = Vec::new();
+        self.late.take(
+            |_, _| true,
+            |key, group| {
+                legs.extend(group.drain(..).map(|leg| (key, leg)));
+                true
+            },
+        );
+        for (key, leg) in legs {
+            self.fresh.insert(key, leg);
+        }
+        let mut again = Vec::new();
+        let over = |group: &Group| group.end < horizon;
+        self.fresh.take(
+            |key, group| is_request_key(key) && over(group),
+            |_, legs| {
+                for leg in close(legs, closed) {
+                    if leg.side.is_client() && !leg.wire.is_none() {
+                        again.push(leg);
+                    } else {
+                        closed.connections.push(Connection::alone(leg));
+                    }
+                }
+                true
+            },
+        );
+        for leg in again {
+            self.fresh.insert(leg.wire.number(), leg);
+        }
+        self.fresh.take(
+            |key, group| !is_request_key(key) && over(group),
+            |_, legs| {
+                let left = close(legs, closed);
+                closed.connections.extend(left.into_iter().map(Connection::alone));
+                true
+            },
+        );
+    }
+}
+
+/// Closes a group if each of its legs has its exact partner; says whether it did.
+fn close_if_exact(legs: &[Leg], closed: &mut Closed) -> bool {
+    if legs.len() < 2 {
+        return false;
+    }
+    // Nearly every group: its two legs, and nothing to choose.
+    if let [one, other] = *legs {
+        let connection = resolve::couple(one, other).filter(is_exact);
+        closed.connections.extend(connection);
+        return connection.is_some();
+    }
+    let mut resolved = resolve::Resolved::default();
+    resolve::group(&mut legs.to_vec(), &mut resolved);
+    if !resolved.left.is_empty() || !resolved.connections.iter().all(is_exact) {
+        return false;
+    }
+    closed.connections.append(&mut resolved.connections);
+    closed.merged.append(&mut resolved.merged);
+    true
+}
+
+fn is_exact(connection: &Connection) -> bool {
+    connection.matched != Some(Match::Source)
+}
+
+/// Closes a group; gives back the legs that found no partner.
+fn close(legs: &mut Vec<Leg>, closed: &mut Closed) -> Vec<Leg> {
+    if let [one, other] = legs[..]
+        && let Some(connection) = resolve::couple(one, other)
+    {
+        closed.connections.push(connection);
+        return Vec::new();
+    }
+    if legs.len() == 1 {
+        return std::mem::take(legs);
+    }
+    let mut resolved = resolve::Resolved::default();
+    resolve::group(legs, &mut resolved);
+    closed.connections.append(&mut resolved.connections);
+    closed.merged.append(&mut resolved.merged);
+    resolved.left
+}
+
+/// The group of a leg, `None` if nothing can join it.
+fn key(leg: &Leg) -> Option<u64> {
+    if leg.side == Side::Unknown {
+        None
+    } else if leg.protocol == Protocol::Http && leg.request != 0 {
+        Some(leg.request | REQUEST)
+    } else if leg.wire.is_none() {
+        None
+    } else {
+        Some(leg.wire.number())
+    }
+}
+
+/// Set in the keys of request ids; an endpoint's number never has it.
+const REQUEST: u64 = 1 << 63;
+
+fn is_request_key(key: u64) -> bool {
+    key & REQUEST != 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! `Store`: legs in groups, each group a list through one table, so that a leg costs no allocation.
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
+use crate::field::value::Micros;
+use crate::leg::Leg;
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    leg: Leg,
+    next: u32,
+}
+
+/// What can be told of a group without looking at its legs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    head: u32,
+    pub(super) count: u32,
+    /// The latest end of its legs.
+    pub(super) end: Micros,
+}
+
+const NIL: u32 = u32::MAX;
+
+/// Legs in groups, each group a list through one table.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    groups: HashMap<u64, Group, RandomState>,
+    nodes: Vec<Node>,
+    free: Vec<u32>,
+}
+
+impl Store {
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// Puts a leg into its group; gives how many are in there now.
+    pub(super) fn insert(&mut self, key: u64, leg: Leg) -> u32 {
+        let group = self.groups.entry(key).or_insert(Group { head: NIL, count: 0, end: leg.end() });
+        let node = Node { leg, next: group.head };
+        group.count += 1;
+        group.end = group.end.max(leg.end());
+        group.head = if let Some(place) = self.free.pop() {
+            self.nodes[place as usize] = node;
+            place
+        } else {
+            self.nodes.push(node);
+            self.nodes.len() as u32 - 1
+        };
+        group.count
+    }
+
+    /// Hands the legs of each group that is `ripe` to `close`; those for which it says so leave the store.
+    pub(super) fn take(
+        &mut self,
+        ripe: impl Fn(u64, &Group) -> bool,
+        mut close: impl FnMut(u64, &mut Vec<Leg>) -> bool,
+    ) {
+        let Store { groups, nodes, free } = self;
+        let mut legs = Vec::new();
+        groups.retain(|key, group| {
+            if !ripe(*key, group) {
+                return true;
+            }
+            list(nodes, group.head, &mut legs);
+            let closes = close(*key, &mut legs);
+            if closes {
+                vacate(nodes, group.head, free);
+            }
+            !closes
+        });
+    }
+
+    /// The same for one group, if it is there.
+    pub(super) fn take_one(&mut self, key: u64, mut close: impl FnMut(&mut Vec<Leg>) -> bool) {
+        let Some(head) = self.groups.get(&key).map(|group| group.head) else {
+            return;
+        };
+        let mut legs = Vec::new();
+        list(&self.nodes, head, &mut legs);
+        if close(&mut legs) {
+            vacate(&self.nodes, head, &mut self.free);
+            self.groups.remove(&key);
+        }
+    }
+
+    /// The end that half of the legs lie before; the earliest time there is, if there are none.
+    pub(super) fn median_end(&self) -> Micros {
+        let mut ends: Vec<Micros> = self.groups.values().map(|group| group.end).collect();
+        let middle = ends.len() / 2;
+        if ends.is_empty() { Micros(i64::MIN) } else { ends.select_nth_unstable(middle).1.plus_millis(1) }
+    }
+}
+
+fn list(nodes: &[Node], head: u32, legs: &mut Vec<Leg>) {
+    legs.clear();
+    let mut place = head;
+    while place != NIL {
+        let node = &nodes[place as usize];
+        legs.push(node.leg);
+        place = node.next;
+    }
+}
+
+fn vacate(nodes: &[Node], head: u32, free: &mut Vec<u32>) {
+    let mut place = head;
+    while place != NIL {
+        free.push(place);
+        place = nodes[place as usize].next;
+    }
+}

@@ -1,0 +1,236 @@
+//! `Record`: one access line and where its fields lie. Nothing is converted before it is asked for.
+//!
+//! Formats fill the spans; `scan` reads them. A record borrows the line's bytes, so it never leaves
+//! the block that it was read from; `Kept` is the copy that does.
+
+use std::borrow::Cow;
+
+use crate::field::Field;
+use crate::field::flag::Flags;
+use crate::field::value::{self, Micros};
+
+/// How many operators outside of the table one format may have.
+pub const EXTRA: usize = 8;
+/// Places for fields: the table's, then a format's own.
+pub const SLOTS: usize = Field::COUNT + EXTRA;
+
+/// Where a value lies in its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    at: u32,
+    len: u32,
+}
+
+/// Set in `len`: the bytes still hold JSON escapes.
+const ESCAPED: u32 = 1 << 31;
+
+impl Span {
+    /// The format has no such field, or JSON says `null`.
+    pub const NONE: Span = Span { at: u32::MAX, len: 0 };
+
+    /// From `at` up to, not including, `end`.
+    pub const fn new(at: usize, end: usize) -> Span {
+        Span { at: at as u32, len: (end - at) as u32 }
+    }
+
+    /// The bytes of the value in its line.
+    pub fn of(self, line: &[u8]) -> Option<&[u8]> {
+        let at = self.at as usize;
+        line.get(at..at + (self.len & !ESCAPED) as usize)
+    }
+
+    /// The same, of text that still holds JSON escapes.
+    #[must_use]
+    pub const fn escaped(self) -> Span {
+        Span { at: self.at, len: self.len | ESCAPED }
+    }
+}
+
+/// The places of all fields of one line.
+#[derive(Clone, Debug)]
+pub struct Spans {
+    /// One per slot: [`Field`]s by their number, then the format's own operators.
+    pub slots: [Span; SLOTS],
+    /// The quoted values between the trusted ends of the line could be cut in more than one way.
+    pub doubtful: bool,
+    /// Trailing columns that the format does not have were passed over.
+    pub tolerated: bool,
+}
+
+impl Default for Spans {
+    fn default() -> Self {
+        Self { slots: [Span::NONE; SLOTS], doubtful: false, tolerated: false }
+    }
+}
+
+impl Spans {
+    /// Forgets the line before.
+    pub fn clear(&mut self) {
+        self.slots = [Span::NONE; SLOTS];
+        self.doubtful = false;
+        self.tolerated = false;
+    }
+
+    /// Sets the place of one field.
+    pub fn set(&mut self, slot: u8, span: Span) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = span;
+        }
+    }
+}
+
+/// One access line with its fields' places.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The access line itself: envelope peeled off, no line end.
+    pub line: &'a [u8],
+    /// Where the fields are.
+    pub spans: &'a Spans,
+}
+
+impl<'a> Record<'a> {
+    /// The bytes of a field as they stand in the line, `None` if the line has no such field.
+    /// JSON escapes are still in it, and `-` is a value here.
+    pub fn raw(&self, field: Field) -> Option<&'a [u8]> {
+        self.spans.slots[field as usize].of(self.line)
+    }
+
+    /// The value of a field: `None` when it is absent, which is `-`, empty, JSON `null` or no column.
+    pub fn text(&self, field: Field) -> Option<Cow<'a, [u8]>> {
+        let raw = self.raw(field)?;
+        if raw.is_empty() || raw == b"-" {
+            return None;
+        }
+        if self.spans.slots[field as usize].len & ESCAPED == 0 {
+            return Some(Cow::Borrowed(raw));
+        }
+        let mut plain = Vec::with_capacity(raw.len());
+        unescape(raw, &mut plain);
+        Some(Cow::Owned(plain))
+    }
+
+    /// The value of a field that Envoy writes itself, where escapes do not occur in valid lines.
+    pub fn plain(&self, field: Field) -> &'a [u8] {
+        match self.raw(field) {
+            None | Some([b'-']) => b"",
+            Some(raw) => raw,
+        }
+    }
+
+    /// An instant.
+    pub fn time(&self, field: Field) -> Option<Micros> {
+        value::time(self.raw(field)?)
+    }
+
+    /// A number: bytes, a status, milliseconds.
+    pub fn integer(&self, field: Field) -> Option<u64> {
+        value::integer(self.raw(field)?)
+    }
+
+    /// The response flags, empty if the line has none.
+    pub fn flags(&self) -> Flags {
+        self.raw(Field::ResponseFlags).map_or(Flags::NONE, Flags::read)
+    }
+
+    /// The values of the format's own operators, by their number.
+    pub fn extra(&self, number: usize) -> Option<&'a [u8]> {
+        self.spans.slots.get(Field::COUNT + number)?.of(self.line)
+    }
+
+    /// An owned copy, for outputs that show every field of a connection's legs.
+    pub fn keep(&self) -> Kept {
+        Kept { line: self.line.into(), spans: Box::new(self.spans.clone()) }
+    }
+}
+
+/// A record that owns its line.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    line: Box<[u8]>,
+    spans: Box<Spans>,
+}
+
+impl Kept {
+    /// The record.
+    pub fn record(&self) -> Record<'_> {
+        Record { line: &self.line, spans: &self.spans }
+    }
+}
+
+/// Undoes JSON's escapes, as far as they are escapes: what is malformed is copied as it stands
+/// (old Envoys write `\uffffffXX` for a byte). Lone surrogates become U+FFFD.
+pub fn unescape(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let (plain, used) = match rest.get(1) {
+            Some(b'n') => (b'\n', 2),
+            Some(b't') => (b'\t', 2),
+            Some(b'r') => (b'\r', 2),
+            Some(b'b') => (8, 2),
+            Some(b'f') => (12, 2),
+            Some(same @ (b'"' | b'\\' | b'/')) => (*same, 2),
+            Some(b'u') => {
+                rest = unicode(rest, out);
+                continue;
+            }
+            _ => (b'\\', 1),
+        };
+        out.push(plain);
+        rest = &rest[used..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// One `\uXXXX` (or a surrogate pair) at the start of `rest`; gives back what follows it.
+fn unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let unit = |at: usize| -> Option<u32> {
+        let digits = rest.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?, 16).ok()
+    };
+    let Some(first) = unit(0) else {
+        out.extend_from_slice(&rest[..2]);
+        return &rest[2..];
+    };
+    let (code, used) = match (first, unit(6)) {
+        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
+            (0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00), 12)
+        }
+        _ => (first, 6),
+    };
+    let shown = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(shown.encode_utf8(&mut [0; 4]).as_bytes());
+    &rest[used..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> String {
+        let mut out = Vec::new();
+        unescape(text.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn escapes_are_undone_and_broken_ones_kept() {
+        assert_eq!(plain(r#"a\"b\\c\n\u00e9\ud83d\ude00\/"#), "a\"b\\c\né😀/");
+        assert_eq!(plain(r"\uffffff80"), "\u{ffff}ff80");
+        assert_eq!(plain(r"\ud800x \u12 \q \"), "\u{fffd}x \\u12 \\q \\");
+    }
+
+    #[test]
+    fn absent_is_dash_empty_or_no_column() {
+        let mut spans = Spans::default();
+        spans.set(Field::RouteName as u8, Span::new(0, 1));
+        spans.set(Field::UserAgent as u8, Span::new(1, 1));
+        spans.set(Field::Authority as u8, Span::new(2, 4));
+        let record = Record { line: b"- ab", spans: &spans };
+        assert_eq!(record.text(Field::RouteName), None);
+        assert_eq!(record.text(Field::UserAgent), None);
+        assert_eq!(record.text(Field::Path), None);
+        assert_eq!(record.text(Field::Authority).as_deref(), Some(&b"ab"[..]));
+    }
+}

@@ -1,0 +1,369 @@
+//! `Report`: everything that a run has to say at its end, as plain values. Outputs print it, none computes.
+//!
+//! The JSON document is this structure; a change of its keys is a change of `SCHEMA_VERSION`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::cluster::{Cluster, Direction};
+use crate::field::value::Micros;
+use crate::finding::{Finding, Severity};
+use crate::format::Formats;
+use crate::ledger::{Entry, Evidence, Ledger};
+use crate::leg::{Side, Way};
+use crate::pair::Match;
+use crate::rules;
+use crate::scan::Tally;
+use crate::topology::{Alone, Topology};
+
+/// The version of the JSON document and of the objects of `--output ndjson`.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A finding, ready to be shown. Times are RFC 3339 in UTC.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// `R301`
+    pub code: &'static str,
+    /// `unexpected-cluster`
+    pub name: &'static str,
+    /// `error`, `warning` or `info`
+    pub severity: &'static str,
+    /// `suspect`, `likely` or `proven`
+    pub grade: &'static str,
+    /// A cluster, a service, an address.
+    pub subject: String,
+    /// Connections that show it.
+    pub count: u64,
+    /// Start of the first one.
+    pub first: String,
+    /// Start of the last one.
+    pub last: String,
+    /// The earliest lines that show it.
+    pub evidence: Vec<Line>,
+    /// Why it is a finding.
+    pub why: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// A line of evidence.
+#[derive(Clone, Debug, Serialize)]
+pub struct Line {
+    /// The input's name.
+    pub source: String,
+    /// Its number there, from 1.
+    pub line: u64,
+    /// The line; bytes that are no UTF-8 are replaced.
+    pub text: String,
+}
+
+/// A row of the traffic table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Traffic {
+    /// Workload of the client.
+    pub source: String,
+    /// What it wanted to reach: a service, else an address.
+    pub destination: String,
+    /// The cluster that Envoy chose, `-` if none.
+    pub cluster: String,
+    /// Connections, or HTTP requests.
+    pub connections: u64,
+    /// Those with a flag of failure or a status of 500 and above.
+    pub failures: u64,
+    /// Bytes in both directions.
+    pub bytes: u64,
+}
+
+/// A reason for rejected lines.
+#[derive(Clone, Debug, Serialize)]
+pub struct RejectGroup {
+    /// `cut`, `broken`, ...
+    pub reason: &'static str,
+    /// How many lines.
+    pub count: u64,
+    /// The first few.
+    pub lines: Vec<RejectLine>,
+}
+
+/// A rejected line.
+#[derive(Clone, Debug, Serialize)]
+pub struct RejectLine {
+    /// The input's name.
+    pub source: String,
+    /// Its number there, from 1.
+    pub line: u64,
+    /// The field at which reading stopped.
+    pub field: Option<&'static str>,
+    /// The text around the place.
+    pub text: String,
+    /// Byte offset of the place in `text`.
+    pub at: usize,
+}
+
+/// Lines by what they were.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Lines {
+    /// All lines.
+    pub total: u64,
+    /// Access lines.
+    pub access: u64,
+    /// Lines of other kinds, by kind.
+    pub other: BTreeMap<&'static str, u64>,
+    /// Lines that could not be read.
+    pub rejected: u64,
+    /// Access lines by format.
+    pub formats: BTreeMap<String, u64>,
+    /// Access lines by envelope.
+    pub envelopes: BTreeMap<&'static str, u64>,
+    /// Access lines whose headers could be cut in more than one way.
+    pub doubtful: u64,
+    /// Access lines with more columns than their format.
+    pub tolerated: u64,
+    /// Lines that told of a connection again and went into one leg.
+    pub merged: u64,
+    /// Lines whose way was counted without its details, because there were too many different ones.
+    pub simplified: u64,
+}
+
+/// Connections by what became of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Connections {
+    /// All connections; on HTTP, requests.
+    pub total: u64,
+    /// Those with both legs.
+    pub paired: u64,
+    /// Pairs by what joined them.
+    pub matched_by: BTreeMap<&'static str, u64>,
+    /// Those with one leg, by the reason.
+    pub unpaired: BTreeMap<&'static str, u64>,
+    /// Legs that waited and were given up because memory was short.
+    pub closed_early: u64,
+    /// Failed connections by their flags.
+    pub failures: BTreeMap<String, u64>,
+}
+
+/// The whole report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`]
+    pub schema_version: u32,
+    /// The inputs' names.
+    pub inputs: Vec<String>,
+    /// Start of the first connection, absent without any.
+    pub first: Option<String>,
+    /// Start of the last connection.
+    pub last: Option<String>,
+    /// Whether the run was interrupted before its input ended.
+    pub interrupted: bool,
+    /// The findings, the worst first.
+    pub findings: Vec<Told>,
+    /// Lines.
+    pub lines: Lines,
+    /// Rejected lines by reason.
+    pub rejects: Vec<RejectGroup>,
+    /// Connections.
+    pub connections: Connections,
+    /// Traffic, most connections first.
+    pub traffic: Vec<Traffic>,
+    /// What went wrong with inputs.
+    pub troubles: Vec<String>,
+}
+
+impl Report {
+    /// The worst severity among the findings.
+    pub fn worst(&self) -> Option<Severity> {
+        Severity::ALL
+            .into_iter()
+            .rev()
+            .find(|severity| self.findings.iter().any(|told| told.severity == severity.name()))
+    }
+}
+
+/// Names of inputs, to tell where lines stand.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(pub Vec<String>);
+
+impl Inputs {
+    /// The name of an input.
+    pub fn name(&self, source: crate::source::SourceId) -> &str {
+        self.0.get(source.0 as usize).map_or("?", String::as_str)
+    }
+
+    fn line(&self, evidence: &Evidence) -> Line {
+        Line {
+            source: self.name(evidence.origin.source).to_owned(),
+            line: evidence.origin.line,
+            text: String::from_utf8_lossy(&evidence.text).into_owned(),
+        }
+    }
+
+    /// A finding, ready to be shown.
+    pub fn told(&self, finding: &Finding) -> Told {
+        Told {
+            code: finding.meta.code,
+            name: finding.meta.name,
+            severity: finding.meta.severity.name(),
+            grade: finding.grade.name(),
+            subject: finding.subject.clone(),
+            count: finding.count,
+            first: finding.first.to_string(),
+            last: finding.last.to_string(),
+            evidence: finding.evidence.iter().map(|evidence| self.line(evidence)).collect(),
+            why: finding.why.clone(),
+            fix: finding.fix.clone(),
+        }
+    }
+}
+
+/// What a pass hands over at its end.
+#[derive(Debug)]
+pub struct Gathered<'a> {
+    /// The ways and their counts.
+    pub ledger: &'a Ledger,
+    /// The mesh.
+    pub topology: &'a Topology,
+    /// The findings.
+    pub findings: &'a [Finding],
+    /// The lines.
+    pub tally: &'a Tally,
+    /// The formats, for their names.
+    pub formats: &'a Formats,
+    /// The inputs' names.
+    pub inputs: &'a Inputs,
+    /// Lines that went into another leg.
+    pub merged: u64,
+    /// Legs given up early.
+    pub early: u64,
+    /// Whether the run was interrupted.
+    pub interrupted: bool,
+    /// What went wrong with inputs.
+    pub troubles: &'a [String],
+}
+
+/// Makes the report.
+pub fn report(gathered: &Gathered<'_>) -> Report {
+    let Gathered { ledger, inputs, .. } = *gathered;
+    let used = || ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0).map(|(_, _, entry)| &entry.counts);
+    let time = |at: Option<Micros>| at.map(|at| at.to_string());
+    Report {
+        schema_version: SCHEMA_VERSION,
+        inputs: inputs.0.clone(),
+        first: time(used().map(|counts| counts.first).min()),
+        last: time(used().map(|counts| counts.last).max()),
+        interrupted: gathered.interrupted,
+        findings: gathered.findings.iter().map(|finding| inputs.told(finding)).collect(),
+        lines: lines(gathered),
+        rejects: rejects(gathered),
+        connections: connections(gathered),
+        traffic: traffic(gathered),
+        troubles: gathered.troubles.to_vec(),
+    }
+}
+
+fn lines(gathered: &Gathered<'_>) -> Lines {
+    let tally = gathered.tally;
+    let format =
+        |number: usize| gathered.formats.list().get(number).map_or("?".to_owned(), |format| format.name.clone());
+    Lines {
+        total: tally.lines,
+        access: tally.access(),
+        other: tally.others.iter().map(|(kind, count)| (kind.name(), *count)).collect(),
+        rejected: tally.rejects.count(),
+        formats: tally.formats.iter().map(|(number, count)| (format(*number), *count)).collect(),
+        envelopes: tally.envelopes.clone(),
+        doubtful: tally.doubtful,
+        tolerated: tally.tolerated,
+        merged: gathered.merged,
+        simplified: gathered.ledger.simplified,
+    }
+}
+
+fn rejects(gathered: &Gathered<'_>) -> Vec<RejectGroup> {
+    let line = |reject: &crate::reject::Reject| RejectLine {
+        source: gathered.inputs.name(reject.origin.source).to_owned(),
+        line: reject.origin.line,
+        field: reject.field,
+        text: String::from_utf8_lossy(&reject.excerpt).into_owned(),
+        at: reject.at,
+    };
+    let group = |(reason, count, first): (crate::reject::Reason, u64, &[crate::reject::Reject])| RejectGroup {
+        reason: reason.name(),
+        count,
+        lines: first.iter().map(line).collect(),
+    };
+    gathered.tally.rejects.iter().map(group).collect()
+}
+
+fn connections(gathered: &Gathered<'_>) -> Connections {
+    let ledger = gathered.ledger;
+    let mut counted = Connections { closed_early: gathered.early, ..Connections::default() };
+    for matched in Match::ALL {
+        if let Some(count) = ledger.matched.get(&matched) {
+            counted.matched_by.insert(matched.name(), *count);
+            counted.paired += count;
+        }
+    }
+    for (_, way, entry) in ledger.iter() {
+        let counts = &entry.counts;
+        counted.total += counts.connections;
+        if counts.connections > 0 && way.flags.is_failure() {
+            *counted.failures.entry(rules::flags(ledger, std::iter::once(way))).or_default() += counts.connections;
+        }
+    }
+    let mut alone: BTreeMap<Alone, u64> = BTreeMap::new();
+    for ((number, other), count) in ledger.alone() {
+        let way = &ledger.ways()[number as usize];
+        *alone.entry(gathered.topology.why_alone(way, other, &ledger.names)).or_default() += count;
+    }
+    counted.unpaired = alone.into_iter().map(|(reason, count)| (reason.name(), count)).collect();
+    counted
+}
+
+fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
+    let ledger = gathered.ledger;
+    let mut rows: BTreeMap<(String, String, String), Traffic> = BTreeMap::new();
+    for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.connections > 0) {
+        let (source, destination) = ends(gathered, way);
+        let cluster = if way.cluster.is_none() { "-".to_owned() } else { ledger.show(way.cluster).into_owned() };
+        let row = rows.entry((source.clone(), destination.clone(), cluster.clone())).or_insert(Traffic {
+            source,
+            destination,
+            cluster,
+            connections: 0,
+            failures: 0,
+            bytes: 0,
+        });
+        row.connections += counts.connections;
+        row.bytes = row.bytes.saturating_add(counts.bytes);
+        if way.flags.is_failure() || way.status >= 500 {
+            row.failures += counts.connections;
+        }
+    }
+    let mut rows: Vec<Traffic> = rows.into_values().collect();
+    rows.sort_by(|a, b| {
+        b.connections
+            .cmp(&a.connections)
+            .then_with(|| (&a.source, &a.destination, &a.cluster).cmp(&(&b.source, &b.destination, &b.cluster)))
+    });
+    rows
+}
+
+/// Who called, and what it wanted to reach.
+fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
+    let Gathered { ledger, topology, .. } = *gathered;
+    let cluster = Cluster::read(ledger.names.get(way.cluster));
+    let service = || topology.services(way.dest).first().map(|(service, _)| topology.host(*service));
+    let address = || way.dest.show(&ledger.names).to_string();
+    if way.side == Side::Inbound {
+        return ("(inbound only)".to_owned(), service().unwrap_or_else(address));
+    }
+    let host = || Some(String::from_utf8_lossy(cluster.host).into_owned()).filter(|host| !host.is_empty());
+    let known = match (cluster.direction, way.protocol) {
+        // TCP goes by address: who owns that is who was meant, whatever cluster was chosen.
+        (Direction::Outbound, crate::leg::Protocol::Tcp) => service().or_else(host),
+        (Direction::Outbound, crate::leg::Protocol::Http) => host(),
+        _ => service().or_else(|| topology.virtual_services(way.dest).next().map(|service| topology.host(service))),
+    };
+    (rules::source(ledger, topology, way), known.unwrap_or_else(address))
+}

@@ -1,0 +1,69 @@
+//! `PassthroughCluster` to an address that belongs to a service or pod of the mesh.
+
+use std::collections::BTreeSet;
+
+use super::{Claims, Seen, Verdict, list, noun, ports, rule};
+use crate::cluster::Direction;
+use crate::finding::Grade;
+use crate::leg::Side;
+
+rule! {
+    /// ## What it finds
+    /// Connections through `PassthroughCluster` whose destination the logs know: an endpoint of a service, or a pod.
+    ///
+    /// ## Why it matters
+    /// It works, but outside of the mesh: no mTLS, no policy, no service name in telemetry. It breaks when the server
+    /// turns STRICT, and any catch-all listener on the port can take it. Clustered servers (Hazelcast, Kafka, Redis,
+    /// Cassandra) dial each other's pod addresses; no listener knows those.
+    ///
+    /// ## Example
+    /// `"10.12.2.8:5701" PassthroughCluster 10.12.0.11:51428 10.12.2.8:5701 10.12.0.11:51426 - -`
+    ///
+    /// ## What to do
+    /// A headless Service that lists the port gives each pod an exact listener and mTLS; or call the service by name.
+    ///
+    /// ## Source
+    /// Istio documentation, Application Requirements; istio/istio issues 22220 and 35726.
+    "R101", "passthrough-to-service", Warning, "traffic to a service of the mesh goes around the mesh"
+}
+
+pub(super) fn judge(claims: &mut Claims<'_>) {
+    claims.file(subject, |claims, owner, ways| {
+        let servers = servers(claims, ways);
+        let answered = if servers.is_empty() { String::new() } else { format!("; {} answered", list(servers.into_iter())) };
+        let proven = ways.iter().any(|seen| seen.entry.counts.paired > 0);
+        Verdict {
+            grade: if proven { Grade::Proven } else { Grade::Likely },
+            why: format!(
+                "{} dialled {}, an address of {owner} that no listener knows: {} went through PassthroughCluster, without mTLS and policy{answered}",
+                claims.proxies(ways),
+                claims.destinations(ways),
+                noun(ways)
+            ),
+            fix: format!("give the pods a headless Service that lists port {}, or let clients call the service by name", ports(ways)),
+        }
+    });
+}
+
+/// The service or pod that the destination belongs to.
+fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
+    let way = seen.way;
+    if way.side != Side::Outbound || seen.cluster.direction != Direction::Passthrough {
+        return None;
+    }
+    let topology = claims.topology;
+    let services = topology.services(way.dest).first().map(|(service, _)| *service);
+    let service = services.or_else(|| topology.virtual_services(way.dest).next());
+    match service {
+        Some(service) => Some(topology.host(service)),
+        None => claims.pod(way.dest.ip()).map(|pod| format!("pod {pod}")),
+    }
+}
+
+/// The pods whose proxies logged the other legs.
+fn servers(claims: &Claims<'_>, ways: &[Seen<'_>]) -> BTreeSet<String> {
+    ways.iter()
+        .flat_map(|seen| claims.links.range((seen.number, 0)..=(seen.number, u32::MAX)))
+        .filter_map(|((_, server), _)| claims.pod(claims.ledger.ways()[*server as usize].dest.ip()))
+        .collect()
+}

@@ -1,0 +1,362 @@
+//! The border: a block of bytes goes in, legs come out. Left of here everything borrows, right of here nothing.
+//!
+//! `scan` is pure: what it makes of a line depends on that line alone, so any thread may take any block, and
+//! any cut of the input into blocks gives the same legs. It allocates per block and per new name, not per line.
+
+mod tally;
+mod way;
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use memchr::memchr;
+use way::Ends;
+
+pub use tally::{Count, Tally};
+
+use crate::endpoint::{Endpoint, Ip};
+use crate::envelope::{self, begins_access, message_start, peel};
+use crate::field::Field;
+use crate::field::flag::Flags;
+use crate::field::value::Micros;
+use crate::format::{Formats, Misfit};
+use crate::leg::{Fact, Leg, Protocol, Side, Way};
+use crate::names::{Names, Sym, workload};
+use crate::other::Other;
+use crate::record::{Kept, Record, Spans};
+use crate::reject::Reason;
+use crate::source::block::Block;
+use crate::source::{Origin, SourceId};
+
+/// How a run scans.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Keep each line's record, for outputs that show every field of a leg.
+    pub keep: bool,
+}
+
+/// What a block holds.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// The names that the ways use.
+    pub names: Names,
+    /// The distinct ways, with what was counted of them.
+    pub ways: Vec<(Way, Count)>,
+    /// The distinct facts.
+    pub facts: Vec<Fact>,
+    /// The legs, in the order of their lines.
+    pub legs: Vec<Leg>,
+    /// Where each leg's line lies in the block: start and length, line end not included.
+    pub lines: Vec<(u32, u32)>,
+    /// The records, if they were to be kept, each with its pod.
+    pub kept: Vec<(Sym, Kept)>,
+    /// What was counted.
+    pub tally: Tally,
+}
+
+/// Scans a block.
+pub fn scan(block: &Block, formats: &Formats, options: Options) -> Scanned {
+    let mut scanner = Scanner::new(formats, options, block.origin.source);
+    // Few lines are shorter than this, so the tables are seldom moved.
+    scanner.out.legs.reserve(block.bytes.len() / 256);
+    scanner.out.lines.reserve(block.bytes.len() / 256);
+    let coloured = memchr(0x1b, &block.bytes).is_some();
+    let mut plain = Vec::new();
+    let (mut at, mut number) = (0, block.origin.line);
+    while at < block.bytes.len() {
+        let rest = &block.bytes[at..];
+        let end = memchr(b'\n', rest);
+        let line = &rest[..end.unwrap_or(rest.len())];
+        let origin = Origin { source: block.origin.source, line: number };
+        let place = (at as u32, line.len() as u32);
+        at += line.len() + 1;
+        number += 1;
+        scanner.out.tally.lines += 1;
+        if end.is_none() && block.torn {
+            scanner.out.tally.rejects.add(Reason::TooLong, origin, line, 0, None);
+            continue;
+        }
+        let mut text = line.strip_suffix(b"\r").unwrap_or(line);
+        if coloured && memchr(0x1b, text).is_some() {
+            envelope::strip_colour(text, &mut plain);
+            text = &plain;
+        }
+        scanner.line(text, origin, place);
+    }
+    scanner.finish(block.bytes.len() as u64)
+}
+
+/// What one prefix of a line says; looked up once a block.
+#[derive(Clone, Copy, Debug)]
+struct Wrapped {
+    namespace: Sym,
+    workload: Sym,
+    pod: Sym,
+    envelope: usize,
+    partial: bool,
+}
+
+impl Wrapped {
+    /// No envelope that knows the pod.
+    const fn bare(envelope: usize) -> Wrapped {
+        Wrapped { namespace: Sym::NONE, workload: Sym::NONE, pod: Sym::NONE, envelope, partial: false }
+    }
+}
+
+struct Scanner<'f> {
+    formats: &'f Formats,
+    options: Options,
+    source: SourceId,
+    out: Scanned,
+    spans: Spans,
+    hasher: RandomState,
+    ways: HashTable<u32>,
+    facts: HashTable<u32>,
+    /// Prefixes seen in this block, by their bytes.
+    prefixes: HashTable<(Box<[u8]>, Option<Wrapped>)>,
+    last: (Vec<u8>, Option<Wrapped>),
+    /// The format that fitted last.
+    hint: usize,
+    format_counts: Vec<u64>,
+    envelopes: Vec<(&'static str, u64)>,
+    unwrapped: Vec<u8>,
+}
+
+impl<'f> Scanner<'f> {
+    fn new(formats: &'f Formats, options: Options, source: SourceId) -> Scanner<'f> {
+        Scanner {
+            formats,
+            options,
+            source,
+            out: Scanned::default(),
+            spans: Spans::default(),
+            hasher: RandomState::default(),
+            ways: HashTable::new(),
+            facts: HashTable::new(),
+            prefixes: HashTable::new(),
+            last: (vec![b'\n'], None),
+            hint: 0,
+            format_counts: vec![0; formats.list().len()],
+            envelopes: Vec::new(),
+            unwrapped: Vec::new(),
+        }
+    }
+
+    fn finish(mut self, bytes: u64) -> Scanned {
+        let tally = &mut self.out.tally;
+        tally.bytes = bytes;
+        tally.formats = self.format_counts.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
+        for (envelope, count) in self.envelopes {
+            if count > 0 {
+                *tally.envelopes.entry(envelope).or_default() += count;
+            }
+        }
+        self.out
+    }
+
+    fn line(&mut self, text: &[u8], origin: Origin, place: (u32, u32)) {
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        let Some(start) = message_start(text, begins_access) else {
+            return self.other(text);
+        };
+        let message = &text[start..];
+        let mut unwrapped = std::mem::take(&mut self.unwrapped);
+        match envelope::unwrap_docker(message, &mut unwrapped) {
+            Some(true) => match message_start(&unwrapped, begins_access) {
+                Some(0) => self.message(b"", Some("docker"), &unwrapped, text, origin, place),
+                _ => self.other(&unwrapped),
+            },
+            Some(false) => self.out.tally.rejects.add(Reason::Partial, origin, text, 0, None),
+            None => self.message(&text[..start], None, message, text, origin, place),
+        }
+        self.unwrapped = unwrapped;
+    }
+
+    fn other(&mut self, text: &[u8]) {
+        *self.out.tally.others.entry(Other::of(text)).or_default() += 1;
+    }
+
+    /// Reads one access line. `docker` names the envelope where the prefix does not.
+    fn message(
+        &mut self,
+        prefix: &[u8],
+        docker: Option<&'static str>,
+        message: &[u8],
+        text: &[u8],
+        origin: Origin,
+        place: (u32, u32),
+    ) {
+        let wrapped = self.wrapped(prefix, docker);
+        let mut spans = std::mem::take(&mut self.spans);
+        let read = self.formats.read(message, &mut self.hint, &mut spans);
+        match (read, wrapped) {
+            (_, Some(Wrapped { partial: true, .. })) => {
+                self.out.tally.rejects.add(Reason::Partial, origin, text, 0, None);
+            }
+            (Ok(()), wrapped) => self.record(Record { line: message, spans: &spans }, wrapped, origin, place),
+            (Err(Misfit::At { slot, at }), Some(_)) => {
+                self.misfit(message, origin, slot, at as usize);
+            }
+            // A word that looks like a time, in a line that no collector wrapped: not ours.
+            (Err(_), _) => self.other(text),
+        }
+        self.spans = spans;
+    }
+
+    fn misfit(&mut self, message: &[u8], origin: Origin, slot: u8, at: usize) {
+        if message.first() == Some(&b'{') && !is_access_object(message) {
+            return self.other(message);
+        }
+        let cut =
+            at >= message.len() || memchr(b'"', &message[at..]).is_none() && memchr(b' ', &message[at..]).is_none();
+        let reason = if cut { Reason::Cut } else { Reason::Broken };
+        self.out.tally.rejects.add(reason, origin, message, at, Some(slot));
+    }
+
+    fn wrapped(&mut self, prefix: &[u8], docker: Option<&'static str>) -> Option<Wrapped> {
+        if docker.is_none() && self.last.0 == prefix {
+            return self.last.1;
+        }
+        if let Some(envelope) = docker {
+            let envelope = self.envelope(envelope);
+            return Some(Wrapped::bare(envelope));
+        }
+        let hash = self.hasher.hash_one(prefix);
+        let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
+        let wrapped = found.unwrap_or_else(|| {
+            let wrapped = peel(prefix).map(|peeled| Wrapped {
+                namespace: self.out.names.intern(peeled.namespace.unwrap_or_default()),
+                workload: self.out.names.intern(workload(peeled.pod.unwrap_or_default())),
+                pod: self.out.names.intern(peeled.pod.unwrap_or_default()),
+                envelope: self.envelope(peeled.envelope),
+                partial: peeled.partial,
+            });
+            let hasher = &self.hasher;
+            // Times in prefixes make each of them new: remembering all would cost more than reading them.
+            if self.prefixes.len() < 4096 {
+                self.prefixes.insert_unique(hash, (prefix.into(), wrapped), |(known, _)| hasher.hash_one(&**known));
+            }
+            wrapped
+        });
+        self.last.0.clear();
+        self.last.0.extend_from_slice(prefix);
+        self.last.1 = wrapped;
+        wrapped
+    }
+
+    fn envelope(&mut self, name: &'static str) -> usize {
+        self.envelopes.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.envelopes.push((name, 0));
+            self.envelopes.len() - 1
+        })
+    }
+
+    fn record(&mut self, record: Record<'_>, wrapped: Option<Wrapped>, origin: Origin, place: (u32, u32)) {
+        let Some(start) = record.time(Field::StartTime) else {
+            self.out.tally.rejects.add(Reason::BadTime, origin, record.line, 0, Some(Field::StartTime as u8));
+            return;
+        };
+        let wrapped = wrapped.unwrap_or_else(|| {
+            let envelope = self.envelope("other");
+            Wrapped::bare(envelope)
+        });
+        self.envelopes[wrapped.envelope].1 += 1;
+        self.format_counts[self.hint] += 1;
+        self.out.tally.doubtful += u64::from(record.spans.doubtful);
+        self.out.tally.tolerated += u64::from(record.spans.tolerated);
+
+        let ends = Ends::read(&record, &mut self.out.names);
+        let way = way::way(&record, &wrapped, self.source, &ends, &mut self.out.names);
+        self.learn(&way, &wrapped, &ends);
+        let number = |field: Field| record.integer(field).unwrap_or(0);
+        let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
+        let leg = Leg {
+            start,
+            duration: u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX),
+            way: self.way(way.told(&wrapped, &ends)),
+            wire: if wire.port() == 0 { Endpoint::NONE } else { wire },
+            server: if way.side == Side::Inbound { ends.dest } else { ends.host },
+            peer: ends.peer,
+            request: way::request(&record),
+            bytes: number(Field::BytesReceived).saturating_add(number(Field::BytesSent)),
+            origin,
+            kept: if self.options.keep { self.out.kept.len() as u32 } else { Leg::NOT_KEPT },
+            side: way.side,
+            protocol: way.protocol,
+            refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"])),
+        };
+        if self.options.keep {
+            self.out.kept.push((wrapped.pod, record.keep()));
+        }
+        self.out.legs.push(leg);
+        self.out.lines.push(place);
+        self.out.ways[leg.way as usize].1.add(&self.out.legs);
+    }
+
+    /// Takes down what a line teaches about the mesh.
+    fn learn(&mut self, way: &Way, wrapped: &Wrapped, ends: &Ends) {
+        let names = &self.out.names;
+        let usable = |ip: Ip| !ip.is_none() && !ip.is_loopback(names);
+        let own = |ip: Ip, sure: bool| {
+            usable(ip).then_some(Fact::Own { namespace: wrapped.namespace, pod: wrapped.pod, ip, sure })
+        };
+        let own = match way.side {
+            Side::Inbound => own(ends.dest.ip(), true),
+            Side::Outbound | Side::Gateway if !ends.local.is_none() => own(ends.local.ip(), true),
+            // A sidecar's client is its own pod. A gateway's is somebody else: then the destination is the pod.
+            Side::Outbound if ends.peer.ip() != ends.dest.ip() => own(ends.peer.ip(), false),
+            _ => None,
+        };
+        let connected = !ends.local.is_none() && !way.failed_to_connect();
+        let service = match way.side {
+            Side::Inbound if !(way.sni.is_none() && way.cluster.is_none()) => {
+                Some(Fact::Serves { dest: ends.dest, cluster: way.cluster, sni: way.sni })
+            }
+            Side::Outbound | Side::Gateway if connected && !way.cluster.is_none() => {
+                Some(Fact::Answered { cluster: way.cluster, host: ends.host })
+            }
+            _ => None,
+        };
+        for fact in own.into_iter().chain(service) {
+            let Scanner { facts, hasher, out, .. } = self;
+            let known = &mut out.facts;
+            let hash = hasher.hash_one(fact);
+            facts
+                .entry(
+                    hash,
+                    |number| known[*number as usize] == fact,
+                    |number| hasher.hash_one(known[*number as usize]),
+                )
+                .or_insert_with(|| {
+                    known.push(fact);
+                    known.len() as u32 - 1
+                });
+        }
+    }
+
+    /// The number of a way in this block.
+    fn way(&mut self, way: Way) -> u32 {
+        let Scanner { ways, hasher, out, .. } = self;
+        let known = &mut out.ways;
+        let hash = hasher.hash_one(way);
+        *ways
+            .entry(hash, |number| known[*number as usize].0 == way, |number| hasher.hash_one(known[*number as usize].0))
+            .or_insert_with(|| {
+                known.push((way, Count::NOTHING));
+                known.len() as u32 - 1
+            })
+            .get()
+    }
+}
+
+/// Whether a damaged JSON object was an access record.
+fn is_access_object(message: &[u8]) -> bool {
+    let has = |key: &[u8]| memchr::memmem::find(message, key).is_some();
+    has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
+}
+
+/// The instant that a block has reached, for reading several inputs side by side: its latest end.
+pub fn reached(scanned: &Scanned) -> Option<Micros> {
+    scanned.legs.iter().map(Leg::end).max()
+}

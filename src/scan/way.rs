@@ -1,0 +1,134 @@
+//! From a record to its way: which end wrote the line, over which addresses, and how it ended.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
+use super::Wrapped;
+use crate::cluster::{self, Cluster, Direction};
+use crate::endpoint::{Endpoint, Ip};
+use crate::field::Field;
+use crate::field::flag::Flags;
+use crate::leg::{Protocol, Side, Way};
+use crate::names::{Names, Sym};
+use crate::record::Record;
+use crate::source::SourceId;
+
+/// The four addresses of a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    pub(super) peer: Endpoint,
+    pub(super) local: Endpoint,
+    pub(super) dest: Endpoint,
+    pub(super) host: Endpoint,
+}
+
+impl Ends {
+    pub(super) fn read(record: &Record<'_>, names: &mut Names) -> Ends {
+        let mut read = |field: Field| Endpoint::read(record.plain(field), names);
+        Ends {
+            peer: read(Field::DownstreamRemoteAddress),
+            local: read(Field::UpstreamLocalAddress),
+            dest: read(Field::DownstreamLocalAddress),
+            host: read(Field::UpstreamHost),
+        }
+    }
+}
+
+/// The way of a line with everything told apart.
+pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends: &Ends, names: &mut Names) -> Way {
+    let flags = record.flags();
+    let name = cluster::trimmed(record.plain(Field::UpstreamCluster));
+    let status = record.integer(Field::ResponseCode).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
+    let tcp = status == 0 && record.plain(Field::Method).is_empty() && record.plain(Field::Protocol).is_empty();
+    let protocol = if tcp { Protocol::Tcp } else { Protocol::Http };
+    let client = if ends.peer.port() == 0 { Ip::NONE } else { ends.peer.ip() };
+    let mut side = side(record, &Cluster::read(name), flags, protocol, ends, names);
+    // A gateway is dialled on its own address by somebody else.
+    let own = ends.local.ip();
+    if side == Side::Outbound && !own.is_none() && ends.dest.ip() == own && client != own && !client.is_loopback(names)
+    {
+        side = Side::Gateway;
+    }
+    let mut intern = |field: Field| names.intern(record.plain(field));
+    Way {
+        side,
+        protocol,
+        direct: ends.dest == ends.host,
+        status,
+        flags,
+        namespace: wrapped.namespace,
+        workload: wrapped.workload,
+        pod: wrapped.pod,
+        source: if wrapped.pod.is_none() { source } else { SourceId(0) },
+        dest: ends.dest,
+        host: ends.host,
+        client,
+        sni: intern(Field::RequestedServerName),
+        details: intern(Field::ResponseCodeDetails),
+        termination: intern(Field::ConnectionTerminationDetails),
+        transport: intern(Field::UpstreamTransportFailureReason),
+        cluster: names.intern(name),
+        unknown_flags: if flags.any(Flags::UNKNOWN) {
+            names.intern(&Flags::unknown_tokens(record.plain(Field::ResponseFlags)))
+        } else {
+            Sym::NONE
+        },
+    }
+}
+
+impl Way {
+    /// The way as it is stored: where nothing went wrong, without what only tells single endpoints apart.
+    pub(super) fn told(self, wrapped: &Wrapped, ends: &Ends) -> Way {
+        let clients = self.side == Side::Gateway || ends.peer.port() == 0;
+        let client = if clients { Ip::NONE } else { self.client };
+        if !self.flags.is_empty() || self.status >= 400 || !self.termination.is_none() {
+            return Way { client, ..self };
+        }
+        let unnamed = wrapped.pod.is_none() && self.side == Side::Outbound;
+        Way {
+            pod: Sym::NONE,
+            host: Endpoint::NONE,
+            client: if unnamed { client } else { Ip::NONE },
+            sni: if self.side == Side::Inbound { self.sni } else { Sym::NONE },
+            details: Sym::NONE,
+            transport: Sym::NONE,
+            ..self
+        }
+    }
+}
+
+/// Which end of the connection wrote the line. Source of the rules for lines without a telling cluster: what
+/// Istio's proxies print when no cluster was chosen.
+fn side(
+    record: &Record<'_>,
+    cluster: &Cluster<'_>,
+    flags: Flags,
+    protocol: Protocol,
+    ends: &Ends,
+    names: &Names,
+) -> Side {
+    if cluster.is_inbound() {
+        return Side::Inbound;
+    }
+    if cluster.is_outbound() {
+        return Side::Outbound;
+    }
+    if ends.local.ip().is_loopback(names) || ends.host.ip().is_loopback(names) {
+        return Side::Inbound;
+    }
+    let chosen = cluster.direction == Direction::Other && !record.plain(Field::UpstreamCluster).is_empty();
+    if chosen || record.plain(Field::RouteName) == b"block_all" || flags.any(Flags::of(&["UH"])) {
+        return Side::Outbound;
+    }
+    // The listener's own line: no filter chain took the connection. Only server-side listeners have no default.
+    if flags.any(Flags::of(&["NR"])) && protocol == Protocol::Tcp {
+        return Side::Inbound;
+    }
+    Side::Unknown
+}
+
+/// The request id as a number, the same on any thread and in any block; 0 without one.
+pub(super) fn request(record: &Record<'_>) -> u64 {
+    record.text(Field::RequestId).map_or(0, |id| FixedState::with_seed(0).hash_one(&*id).max(1))
+}

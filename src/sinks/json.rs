@@ -1,0 +1,127 @@
+//! JSON for programs: one document at the end, or one object a line as things happen.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Shown, Sink};
+use crate::field::{Field, Kind};
+use crate::record::Record;
+use crate::report::{Report, Told};
+
+/// One document.
+#[derive(Debug)]
+pub struct Json<W> {
+    out: W,
+    connections: Option<Vec<Shown>>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(rename = "connection_list", skip_serializing_if = "Option::is_none")]
+    connections: Option<&'a [Shown]>,
+}
+
+impl<W: Write> Json<W> {
+    /// Writes to `out`; with `connections` they are a list at the end of the document.
+    pub fn new(out: W, connections: bool) -> Json<W> {
+        Json { out, connections: connections.then(Vec::new) }
+    }
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn wants_connections(&self) -> bool {
+        self.connections.is_some()
+    }
+
+    fn connection(&mut self, connection: &Shown) -> io::Result<()> {
+        if let Some(connections) = &mut self.connections {
+            connections.push(connection.clone());
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        let document = Document { report, connections: self.connections.as_deref() };
+        serde_json::to_writer_pretty(&mut self.out, &document)?;
+        writeln!(self.out)?;
+        self.out.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// One object a line, told apart by `type`.
+#[derive(Debug)]
+pub struct Ndjson<W> {
+    out: W,
+    connections: bool,
+    /// Code and subject of the findings that are out.
+    told: std::collections::BTreeSet<(&'static str, String)>,
+}
+
+#[derive(Serialize)]
+struct Tagged<'a, T> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl<W: Write> Ndjson<W> {
+    /// Writes to `out`.
+    pub fn new(out: W, connections: bool) -> Ndjson<W> {
+        Ndjson { out, connections, told: std::collections::BTreeSet::new() }
+    }
+
+    fn line(&mut self, r#type: &'static str, body: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, &Tagged { r#type, body })?;
+        writeln!(self.out)
+    }
+}
+
+impl<W: Write> Sink for Ndjson<W> {
+    fn wants_connections(&self) -> bool {
+        self.connections
+    }
+
+    fn connection(&mut self, connection: &Shown) -> io::Result<()> {
+        self.line("connection", connection)
+    }
+
+    fn finding(&mut self, finding: &Told) -> io::Result<()> {
+        if self.told.insert((finding.code, finding.subject.clone())) { self.line("finding", finding) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        for told in &report.findings {
+            self.finding(told)?;
+        }
+        self.line("summary", report)?;
+        self.out.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A leg as an object with the keys of Istio's JSON encoding: numbers are numbers, absent is `null`.
+pub fn leg_object(record: &Record<'_>) -> Map<String, Value> {
+    let mut object = Map::new();
+    for field in Field::ALL {
+        let value = match field.kind() {
+            Kind::Integer | Kind::Millis => record.integer(*field).map(Value::from),
+            _ => record.text(*field).map(|text| {
+                let text = if *field == Field::UpstreamCluster { crate::cluster::trimmed(&text) } else { &text };
+                Value::from(String::from_utf8_lossy(text))
+            }),
+        };
+        object.insert(field.key().to_owned(), value.unwrap_or(Value::Null));
+    }
+    object
+}

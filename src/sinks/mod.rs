@@ -1,0 +1,74 @@
+//! Outputs: what a run shows, and when. An output is one file and one line in `Output`.
+//!
+//! The run pushes; a sink takes what it needs, and the rest does nothing. Sinks are generic in the writer, so
+//! tests print into a vector.
+
+mod clean;
+mod json;
+mod text;
+
+use std::io::{self, Write};
+
+use crate::report::{Report, Told};
+
+pub use json::{Json, Ndjson, leg_object};
+pub use text::{Style, Text};
+
+/// A connection, ready to be shown.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Shown {
+    /// The client's leg: Istio's JSON keys, then `pod`, `namespace`, `source`, `line`.
+    pub outbound: Option<serde_json::Value>,
+    /// The server's leg.
+    pub inbound: Option<serde_json::Value>,
+    /// By what the legs met.
+    pub matched_by: Option<&'static str>,
+    /// Why there is only one leg.
+    pub unpaired: Option<&'static str>,
+    /// Names of the findings that it belongs to.
+    pub findings: Vec<&'static str>,
+}
+
+/// Where a run's results go.
+pub trait Sink {
+    /// Whether connections are to be shown one by one, which costs a copy of every line.
+    fn wants_connections(&self) -> bool {
+        false
+    }
+
+    /// A connection that is closed.
+    fn connection(&mut self, _connection: &Shown) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A finding of a live run, the first time that it shows.
+    fn finding(&mut self, _finding: &Told) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// The end.
+    fn finish(&mut self, report: &Report) -> io::Result<()>;
+
+    /// What was pushed so far must be seen now.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// The outputs by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A report for people
+    Text,
+    /// One JSON document at the end
+    Json,
+    /// One JSON object a line: findings as they show, the summary at the end
+    Ndjson,
+}
+
+/// The sink of an output.
+pub fn open<'w, W: Write + 'w>(output: Output, writer: W, connections: bool, style: Style) -> Box<dyn Sink + 'w> {
+    match output {
+        Output::Text => Box::new(Text::new(writer, connections, style)),
+        Output::Json => Box::new(Json::new(writer, connections)),
+        Output::Ndjson => Box::new(Ndjson::new(writer, connections)),
+    }
+}

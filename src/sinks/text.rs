@@ -1,0 +1,296 @@
+//! The report for a terminal: first what is wrong and what to do, then the numbers.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style as Ansi};
+
+use super::clean::{clean, clip, wrap};
+use super::{Shown, Sink};
+use crate::report::{Report, Told, Traffic};
+use crate::topology::Alone;
+
+/// How the report may look.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Whether it shows colours.
+    pub colour: bool,
+}
+
+/// How many rows of the traffic table are shown.
+const ROWS: usize = 15;
+
+/// The report.
+#[derive(Debug)]
+pub struct Text<W> {
+    out: W,
+    connections: bool,
+    style: Style,
+}
+
+impl<W: Write> Text<W> {
+    /// Writes to `out`; with `connections` each is a line.
+    pub fn new(out: W, connections: bool, style: Style) -> Text<W> {
+        Text { out, connections, style: Style { width: style.width.clamp(40, 200), ..style } }
+    }
+
+    fn paint(&self, text: &str, ansi: Ansi) -> String {
+        if self.style.colour { format!("{ansi}{text}{ansi:#}") } else { text.to_owned() }
+    }
+
+    fn severity(&self, told: &Told) -> String {
+        let colour = match told.severity {
+            "error" => AnsiColor::Red,
+            "warning" => AnsiColor::Yellow,
+            _ => AnsiColor::Cyan,
+        };
+        self.paint(&told.severity.to_uppercase(), colour.on_default().bold())
+    }
+
+    fn headline(&mut self, report: &Report) -> io::Result<()> {
+        let count = |severity: &str| report.findings.iter().filter(|told| told.severity == severity).count();
+        let counts: Vec<String> = ["error", "warning", "info"]
+            .into_iter()
+            .filter(|severity| count(severity) > 0)
+            .map(|severity| format!("{} {severity}", count(severity)))
+            .collect();
+        let total = plural(report.connections.total, "connection");
+        let line = match report.findings.len() {
+            0 => format!("No findings in {total}"),
+            some => format!("{} in {total}: {}", plural(some as u64, "finding"), counts.join(", ")),
+        };
+        let line = self.paint(&line, Ansi::new().bold());
+        writeln!(self.out, "{line}")
+    }
+
+    fn told(&mut self, told: &Told) -> io::Result<()> {
+        let severity = self.severity(told);
+        let name = self.paint(told.name, Ansi::new().bold());
+        writeln!(self.out, "\n{severity} {} {name} ({}) x{}", told.code, told.grade, told.count)?;
+        self.field("What", &clean(&told.subject))?;
+        let span =
+            if told.first == told.last { told.first.clone() } else { format!("{} to {}", told.first, told.last) };
+        self.field("When", &span)?;
+        self.field("Why", &clean(&told.why))?;
+        self.field("Do", &clean(&told.fix))?;
+        // One line is enough to be believed; the other outputs have them all.
+        for line in told.evidence.iter().take(1) {
+            let text = format!("{}:{} {}", clean(&line.source), line.line, clean(&line.text));
+            let text = clip(&text, (self.style.width - 8) * 6);
+            self.field("Line", &text)?;
+        }
+        Ok(())
+    }
+
+    /// A labelled paragraph.
+    fn field(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let label = self.paint(&format!("{label:<5}"), Ansi::new().dimmed());
+        for (number, line) in wrap(text, self.style.width - 8).iter().enumerate() {
+            if number == 0 {
+                writeln!(self.out, "  {label} {line}")?;
+            } else {
+                writeln!(self.out, "        {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn numbers(&mut self, report: &Report) -> io::Result<()> {
+        let lines = &report.lines;
+        writeln!(self.out)?;
+        let inputs = match &report.inputs[..] {
+            [one] => clean(one),
+            many => format!("{} inputs", many.len()),
+        };
+        let spoken: Vec<String> = lines.formats.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let wrapped: Vec<String> = lines
+            .envelopes
+            .iter()
+            .filter(|(name, _)| **name != "none")
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        let mut input = format!("{inputs}: {}, {} access", plural(lines.total, "line"), lines.access);
+        if !spoken.is_empty() {
+            input = format!("{input} ({})", [spoken, wrapped].concat().join(", "));
+        }
+        self.row("Input", &input)?;
+        let others: Vec<String> = lines.other.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        if !others.is_empty() {
+            self.row("", &format!("other lines: {}", others.join(", ")))?;
+        }
+        for (count, what) in [
+            (lines.merged, "lines told of a connection again and were merged"),
+            (lines.doubtful, "lines have headers that could be cut in more than one way"),
+            (lines.tolerated, "lines have more columns than their format"),
+            (lines.simplified, "lines were counted without their details: there were too many different ways"),
+        ] {
+            if count > 0 {
+                self.row("", &format!("{count} {what}"))?;
+            }
+        }
+        if let (Some(first), Some(last)) = (&report.first, &report.last) {
+            self.row("Time", &format!("{first} to {last}"))?;
+        }
+        let connections = &report.connections;
+        let matched: Vec<String> =
+            connections.matched_by.iter().map(|(by, count)| format!("{count} by {by}")).collect();
+        let by = if matched.is_empty() { String::new() } else { format!(" ({})", matched.join(", ")) };
+        let unpaired = connections.total - connections.paired;
+        self.row(
+            "Pairs",
+            &format!("{} of {}{by}, {unpaired} alone", connections.paired, plural(connections.total, "connection")),
+        )?;
+        for (reason, count) in &connections.unpaired {
+            let meaning = ALONE.iter().find(|alone| alone.name() == *reason).map_or(*reason, |alone| alone.meaning());
+            self.row("", &format!("{count} {meaning}"))?;
+        }
+        if connections.closed_early > 0 {
+            self.row("", &format!("{} legs were given up early because memory was short", connections.closed_early))?;
+        }
+        let failures: Vec<String> =
+            connections.failures.iter().map(|(flags, count)| format!("{} {count}", clean(flags))).collect();
+        if !failures.is_empty() {
+            self.row("Flags", &failures.join("  "))?;
+        }
+        if report.interrupted {
+            self.row("Note", "interrupted before the input ended")?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, label: &str, text: &str) -> io::Result<()> {
+        let label = self.paint(&format!("{label:<6}"), Ansi::new().dimmed());
+        for (number, line) in wrap(text, self.style.width - 7).iter().enumerate() {
+            if number == 0 {
+                writeln!(self.out, "{label} {line}")?;
+            } else {
+                writeln!(self.out, "       {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rejects(&mut self, report: &Report) -> io::Result<()> {
+        for group in &report.rejects {
+            self.row("Reject", &format!("{}: {}", group.reason, plural(group.count, "line")))?;
+            for line in &group.lines {
+                let field = line.field.map_or(String::new(), |field| format!(" at {field}"));
+                writeln!(self.out, "       {}:{}{field}", clean(&line.source), line.line)?;
+                // The place, in letters, after cleaning; far-off places are brought into view.
+                let before = clean(&String::from_utf8_lossy(&line.text.as_bytes()[..line.at.min(line.text.len())]));
+                let width = self.style.width - 9;
+                let skip = before.chars().count().saturating_sub(width / 2);
+                let shown: String = clean(&line.text).chars().skip(skip).take(width).collect();
+                writeln!(self.out, "         {shown}")?;
+                writeln!(self.out, "         {:>1$}", "^", before.chars().count() - skip + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn traffic(&mut self, rows: &[Traffic]) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let width = self.style.width;
+        let source =
+            rows.iter().take(ROWS).map(|row| row.source.chars().count()).max().unwrap_or(0).clamp(4, width / 4);
+        let target = width - source - 28;
+        let head = format!("{:<source$}  {:<target$} {:>8} {:>7} {:>8}", "from", "to", "conns", "failed", "bytes");
+        let head = self.paint(&head, Ansi::new().dimmed());
+        writeln!(self.out, "\n{head}")?;
+        for row in rows.iter().take(ROWS) {
+            let (from, to) = (clip(&clean(&row.source), source), clip(&clean(&row.destination), target));
+            writeln!(
+                self.out,
+                "{from:<source$}  {to:<target$} {:>8} {:>7} {:>8}",
+                row.connections,
+                row.failures,
+                size(row.bytes)
+            )?;
+            // The usual cluster of a service says nothing new, nor does the server's own.
+            let usual =
+                row.cluster.ends_with(&row.destination) || row.cluster.starts_with("inbound|") || row.cluster == "-";
+            if !usual {
+                let cluster = clip(&clean(&row.cluster), width - source - 8);
+                writeln!(self.out, "{:source$}    via {cluster}", "")?;
+            }
+        }
+        if rows.len() > ROWS {
+            writeln!(self.out, "and {} more rows: --output json shows all", rows.len() - ROWS)?;
+        }
+        Ok(())
+    }
+}
+
+/// For the meanings behind the words.
+const ALONE: [Alone; 6] = [
+    Alone::FailedBeforeConnecting,
+    Alone::NoLineInPeerLog,
+    Alone::PeerLogNotInInput,
+    Alone::NoSidecarSeen,
+    Alone::OutsideMesh,
+    Alone::SideUnknown,
+];
+
+impl<W: Write> Sink for Text<W> {
+    fn wants_connections(&self) -> bool {
+        self.connections
+    }
+
+    fn connection(&mut self, connection: &Shown) -> io::Result<()> {
+        let Some(leg) = connection.outbound.as_ref().or(connection.inbound.as_ref()) else {
+            return Ok(());
+        };
+        let text = |key: &str| leg.get(key).and_then(serde_json::Value::as_str).unwrap_or("-").to_owned();
+        let server = connection.inbound.as_ref().and_then(|leg| leg.get("pod")?.as_str()).unwrap_or("-");
+        let line = format!(
+            "{} {} {} -> {} {} {} {} {}",
+            text("start_time"),
+            text("pod"),
+            text("downstream_remote_address"),
+            text("downstream_local_address"),
+            text("upstream_cluster"),
+            text("response_flags"),
+            server,
+            connection.matched_by.or(connection.unpaired).unwrap_or("-"),
+        );
+        writeln!(self.out, "{}", clean(&line))
+    }
+
+    fn finding(&mut self, told: &Told) -> io::Result<()> {
+        self.told(told)
+    }
+
+    fn finish(&mut self, report: &Report) -> io::Result<()> {
+        self.headline(report)?;
+        for told in &report.findings {
+            self.told(told)?;
+        }
+        self.numbers(report)?;
+        self.rejects(report)?;
+        self.traffic(&report.traffic)?;
+        self.out.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Bytes in at most seven letters.
+fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB", "TB"] {
+        if size < 1000.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.0} PB")
+}

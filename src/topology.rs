@@ -1,0 +1,247 @@
+//! `Topology`: what the lines alone teach about the mesh.
+//!
+//! A proxy knows its own address; an inbound leg names the service in its cluster (old releases) or in the SNI
+//! that the caller used; an endpoint that answered for a named cluster belongs to that service; and what TCP
+//! clients dialled to get there is the service's virtual address. Built from the ledger, so the order of lines
+//! does not matter. Source of the rules: Istio's cluster and listener naming.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::{Cluster, Direction};
+use crate::endpoint::{Endpoint, Ip};
+use crate::ledger::Ledger;
+use crate::leg::{Fact, Protocol, Side, Way};
+use crate::names::{Names, Sym};
+
+/// By what an endpoint was found to belong to a service, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// The server's own proxy says so.
+    InboundCluster,
+    /// A caller's proxy asked for the service and the server's proxy took the connection.
+    ServerName,
+    /// A caller's proxy chose the endpoint for the service's cluster and was connected.
+    Answered,
+}
+
+/// Why a leg is alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alone {
+    /// No connection came about, so there is no other leg.
+    FailedBeforeConnecting,
+    /// The other side's proxy has lines in the input, but none of this connection.
+    NoLineInPeerLog,
+    /// The other side has a proxy, but its log is not in the input.
+    PeerLogNotInInput,
+    /// Nothing shows that the other side has a proxy.
+    NoSidecarSeen,
+    /// The other side is not in the mesh.
+    OutsideMesh,
+    /// The line does not tell which side wrote it.
+    SideUnknown,
+}
+
+impl Alone {
+    /// The word in `unpaired`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Alone::FailedBeforeConnecting => "failed-before-connecting",
+            Alone::NoLineInPeerLog => "no-line-in-peer-log",
+            Alone::PeerLogNotInInput => "peer-log-not-in-input",
+            Alone::NoSidecarSeen => "no-sidecar-seen",
+            Alone::OutsideMesh => "outside-mesh",
+            Alone::SideUnknown => "side-unknown",
+        }
+    }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Alone::FailedBeforeConnecting => "failed before connecting: there is no other side",
+            Alone::NoLineInPeerLog => "the other proxy's log is there, but has no line of it",
+            Alone::PeerLogNotInInput => "the other side has a proxy, its log is not in the input",
+            Alone::NoSidecarSeen => "no sidecar seen on the other side",
+            Alone::OutsideMesh => "the other side is outside of the mesh",
+            Alone::SideUnknown => "the format does not tell which side wrote the line",
+        }
+    }
+}
+
+/// A service that lines told of. Its name is the topology's to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Service(Sym);
+
+/// What is known of the mesh.
+#[derive(Debug, Default)]
+pub struct Topology {
+    /// Hosts of services. A set of its own: in the ledger they are parts of clusters' names.
+    hosts: Names,
+    /// Pods (namespace and name) by address.
+    pods: BTreeMap<Ip, (Sym, Sym)>,
+    /// Addresses whose proxies wrote lines of the input.
+    logging: BTreeSet<Ip>,
+    /// Services by endpoint, with the proof.
+    services: BTreeMap<Endpoint, BTreeMap<Service, Proof>>,
+    /// What clients dialled to reach a service that is not the endpoint itself.
+    virtuals: BTreeMap<Endpoint, BTreeSet<Service>>,
+    /// Services that have an endpoint whose proxy wrote lines.
+    meshed: BTreeSet<Service>,
+}
+
+impl Topology {
+    /// Learns from all ways of the ledger.
+    pub fn learn(ledger: &Ledger) -> Topology {
+        let mut topology = Topology::default();
+        // Sure addresses first: an address that only a client had does not overrule them.
+        for sure in [true, false] {
+            for fact in ledger.facts() {
+                match *fact {
+                    Fact::Own { namespace, pod, ip, sure: known } if known == sure => {
+                        topology.own(ip, (namespace, pod));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for fact in ledger.facts() {
+            topology.learn_service(*fact, &ledger.names);
+        }
+        for way in ledger.ways() {
+            topology.learn_virtual(way, &ledger.names);
+        }
+        for (endpoint, services) in &topology.services {
+            if topology.logging.contains(&endpoint.ip()) {
+                topology.meshed.extend(services.keys());
+            }
+        }
+        topology
+    }
+
+    fn own(&mut self, ip: Ip, pod: (Sym, Sym)) {
+        self.logging.insert(ip);
+        let known = self.pods.entry(ip).or_default();
+        if known.1.is_none() {
+            *known = pod;
+        }
+    }
+
+    fn learn_service(&mut self, fact: Fact, names: &Names) {
+        match fact {
+            Fact::Serves { dest, cluster, sni } => {
+                let cluster = Cluster::read(names.get(cluster));
+                if cluster.direction == Direction::Inbound {
+                    self.serve(dest, cluster.host, Proof::InboundCluster, names);
+                }
+                if let Some(called) = Cluster::of_sni(names.get(sni)) {
+                    self.serve(dest, called.host, Proof::ServerName, names);
+                }
+            }
+            Fact::Answered { cluster, host } => {
+                let cluster = Cluster::read(names.get(cluster));
+                if cluster.direction == Direction::Outbound {
+                    self.serve(host, cluster.host, Proof::Answered, names);
+                }
+            }
+            Fact::Own { .. } => {}
+        }
+    }
+
+    fn serve(&mut self, endpoint: Endpoint, host: &[u8], proof: Proof, names: &Names) {
+        if host.is_empty() || endpoint.port() == 0 || endpoint.ip().is_loopback(names) {
+            return;
+        }
+        let service = Service(self.hosts.intern(host));
+        let known = self.services.entry(endpoint).or_default().entry(service).or_insert(proof);
+        *known = (*known).min(proof);
+    }
+
+    /// What TCP clients dial to be connected to another address is a service's, unless a pod has it.
+    fn learn_virtual(&mut self, way: &Way, names: &Names) {
+        let cluster = Cluster::read(names.get(way.cluster));
+        let dialled =
+            way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.failed_to_connect();
+        if dialled
+            && cluster.direction == Direction::Outbound
+            && !self.pods.contains_key(&way.dest.ip())
+            && !way.dest.is_none()
+        {
+            self.virtuals.entry(way.dest).or_default().insert(Service(self.hosts.intern(cluster.host)));
+        }
+    }
+
+    /// The services that an endpoint belongs to, the best proof first, then by name.
+    pub fn services(&self, endpoint: Endpoint) -> Vec<(Service, Proof)> {
+        let mut found: Vec<(Service, Proof)> =
+            self.services.get(&endpoint).into_iter().flatten().map(|(service, proof)| (*service, *proof)).collect();
+        found.sort_by_key(|(service, proof)| (*proof, self.hosts.get(service.0)));
+        found
+    }
+
+    /// The host of a service, `manager.manager.svc.cluster.local`.
+    pub fn host(&self, service: Service) -> String {
+        self.hosts.show(service.0).into_owned()
+    }
+
+    /// Whether an endpoint belongs to the service with this host.
+    pub fn serves(&self, endpoint: Endpoint, host: &[u8]) -> bool {
+        let service = self.hosts.find(host).map(Service);
+        service.is_some_and(|service| self.services.get(&endpoint).is_some_and(|known| known.contains_key(&service)))
+    }
+
+    /// The services that were reached by dialling this address, if it is no endpoint itself.
+    pub fn virtual_services(&self, endpoint: Endpoint) -> impl Iterator<Item = Service> {
+        self.virtuals.get(&endpoint).into_iter().flatten().copied()
+    }
+
+    /// Whether an address is a pod's, as far as proxies said so.
+    pub fn is_pod(&self, ip: Ip) -> bool {
+        self.pods.contains_key(&ip)
+    }
+
+    /// Namespace and name of the pod with this address, if an envelope gave them.
+    pub fn pod_of(&self, ip: Ip) -> Option<(Sym, Sym)> {
+        self.pods.get(&ip).copied().filter(|(_, pod)| !pod.is_none())
+    }
+
+    /// Whether a pod (by the way's proxy) has this address.
+    pub fn is_own(&self, ip: Ip, way: &Way) -> bool {
+        !way.pod.is_none() && self.pods.get(&ip).is_some_and(|(_, pod)| *pod == way.pod)
+    }
+
+    /// Why connections of this way, whose other side has the address `other`, have no other leg.
+    pub fn why_alone(&self, way: &Way, other: Ip, names: &Names) -> Alone {
+        let public = !other.is_none() && !other.is_private(names);
+        if way.side == Side::Unknown {
+            return Alone::SideUnknown;
+        }
+        if way.side == Side::Inbound {
+            return if self.logging.contains(&other) {
+                Alone::NoLineInPeerLog
+            } else if Cluster::of_sni(names.get(way.sni)).is_some() || other.is_none() {
+                Alone::PeerLogNotInInput
+            } else if public {
+                Alone::OutsideMesh
+            } else {
+                Alone::NoSidecarSeen
+            };
+        }
+        let cluster = Cluster::read(names.get(way.cluster));
+        let service = self.hosts.find(cluster.host).map(Service);
+        if way.failed_to_connect() || other.is_none() {
+            Alone::FailedBeforeConnecting
+        } else if self.logging.contains(&other) {
+            Alone::NoLineInPeerLog
+        } else if public || is_external(cluster.host) {
+            Alone::OutsideMesh
+        } else if service.is_some_and(|service| self.meshed.contains(&service)) {
+            Alone::PeerLogNotInInput
+        } else {
+            Alone::NoSidecarSeen
+        }
+    }
+}
+
+/// Whether a host is not one of a Kubernetes service. Absent hosts are not external.
+fn is_external(host: &[u8]) -> bool {
+    !host.is_empty() && memchr::memmem::find(host, b".svc").is_none()
+}

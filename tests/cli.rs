@@ -1,0 +1,181 @@
+//! The program as its user meets it: exit codes, pipes, signals, damage.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::tool::{json, logscan, objects, path, run, run_with, text};
+
+const STORY: &str = "samples/story/story.log";
+
+fn story() -> Vec<u8> {
+    std::fs::read(path(STORY)).unwrap()
+}
+
+#[test]
+fn findings_exit_with_1_only_when_asked() {
+    assert_eq!(run(&[STORY]).status.code(), Some(0));
+    assert_eq!(run(&["--fail-on", "error", STORY]).status.code(), Some(1));
+    assert_eq!(run(&["--fail-on", "error", "samples/envelopes/plain.log"]).status.code(), Some(1));
+    let healthy = b"a-1 istio-proxy [2020-07-23T14:26:27.081Z] \"- - -\" 0 - \"-\" \"-\" 6 0 506 - \"-\" \"-\" \"-\" \"-\" \"10.12.0.11:5701\" outbound|5701||m.m.svc.cluster.local 10.12.0.11:51100 10.0.23.154:5701 10.12.0.11:47316 - -\n";
+    assert_eq!(run_with(&["--fail-on", "info"], healthy).status.code(), Some(0));
+}
+
+#[test]
+fn trouble_exits_with_2_and_names_the_place() {
+    let output = run(&["no-such.log", STORY]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no-such.log: "));
+    assert!(text(&output).contains("unexpected-cluster"), "the other input is still read");
+    let output = run(&["samples"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is a directory"));
+}
+
+#[test]
+fn input_in_which_nothing_is_recognised_exits_with_2() {
+    for input in ["", "\n\n", "hello\nworld\n", "\u{feff}", "{\"level\":\"info\"}\n", "\0\0\0"] {
+        let output = run_with(&[], input.as_bytes());
+        assert_eq!(output.status.code(), Some(2), "{input:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_flag_exits_with_2() {
+    assert_eq!(run(&["--no-such-flag"]).status.code(), Some(2));
+    assert_eq!(run(&["-", "-"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    for arguments in [&["-o", "ndjson", "--connections"][..], &["-o", "text"], &["-o", "json"]] {
+        let mut child = logscan(arguments)
+            .args(std::iter::repeat_n("samples/hazelcast-lab/json.log", 40))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn a_live_finding_appears_at_once_and_the_summary_at_the_end() {
+    let mut child = logscan(&["-o", "ndjson"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdin.write_all(&story()).unwrap();
+    stdin.flush().unwrap();
+    let started = Instant::now();
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("\"type\":\"finding\""), "{first}");
+    assert!(started.elapsed() < Duration::from_secs(1), "took {:?}", started.elapsed());
+    // The same again is counted, not repeated.
+    stdin.write_all(&story()).unwrap();
+    drop(stdin);
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(rest.iter().filter(|line| line.contains("\"type\":\"finding\"")).count(), 1, "{rest:?}");
+    assert!(rest.last().unwrap().contains("\"type\":\"summary\""));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn an_interrupt_prints_the_summary() {
+    let mut child = logscan(&["-o", "ndjson"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&story()).unwrap();
+    stdin.flush().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("\"type\":\"summary\"") && rest.contains("\"interrupted\":true"), "{rest}");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    drop(stdin);
+}
+
+#[test]
+fn damage_of_every_kind_is_survived() {
+    let mut input = b"\xef\xbb\xbf".to_vec();
+    input.extend(story());
+    input.extend(b"\x1b[96mpod\x1b[0m \xff\xfe\0\0 [2020-07-23T14:26:27.081Z] \"- - -\"\n");
+    input.extend(b"p c [2020-07-23T14:26:27.081Z] \"- - -\" 0 UF,URX \"-\" \"-\" 0 0 10\n");
+    input.extend(b"p c [2020-99-23T14:26:27.081Z] \"- - -\" 0 UF,URX \"-\" \"-\" 0 0 1000 - \"-\" \"-\" \"-\" \"-\" \"10.0.23.221:5701\" c - 10.12.1.6:5701 10.12.0.12:52852 - -\n");
+    input.extend(std::iter::repeat_n(b'x', 1 << 20));
+    input.extend(b"\r\n{\"start_time\":\"2020\",\"response_flags\":\n");
+    input.extend(b"last line without an end [2020");
+    let report = json(&run_with(&["-o", "json"], &input));
+    assert_eq!(report["connections"]["paired"], 3);
+    assert_eq!(report["lines"]["access"], 7);
+    let total = report["lines"]["total"].as_u64().unwrap();
+    let others: u64 = report["lines"]["other"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(total, 7 + others + report["lines"]["rejected"].as_u64().unwrap(), "every line is counted once");
+    assert_eq!(total, 13);
+    let reasons: Vec<&str> =
+        report["rejects"].as_array().unwrap().iter().map(|group| group["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["cut", "bad-time"]);
+}
+
+#[test]
+fn line_ends_of_every_kind_give_the_same() {
+    let unix = json(&run_with(&["-o", "json"], &story()));
+    let windows = String::from_utf8(story()).unwrap().replace('\n', "\r\n");
+    let cut = windows.trim_end().to_owned();
+    for input in [windows, cut] {
+        let report = json(&run_with(&["-o", "json"], input.as_bytes()));
+        assert_eq!(report["connections"], unix["connections"]);
+        assert_eq!(report["findings"], unix["findings"]);
+    }
+}
+
+#[test]
+fn log_text_reaches_no_terminal_with_its_control_characters() {
+    let line = "p c [2020-07-23T14:47:24.040Z] \"GET /\u{1b}]0;x\u{7} HTTP/1.1\" 503 UF,URX \"-\" \"-\" 0 0 1000 - \"-\" \"a\u{1b}[2Jb\u{9b}31m\u{202e}\" \"-\" \"-\" \"10.0.23.221:80\" outbound|80||a\u{8}b.c.svc.cluster.local - 10.12.1.6:80 10.12.0.12:52852 - -\n";
+    for arguments in [&["--color", "never"][..], &["--color", "never", "--connections"]] {
+        let shown = text(&run_with(arguments, line.as_bytes()));
+        assert!(shown.contains("UF,URX"));
+        let acts = |letter: char| (letter.is_control() && letter != '\n') || letter == '\u{202e}';
+        assert!(!shown.contains(acts), "{shown:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    assert!(!text(&run(&[STORY])).contains('\u{1b}'));
+    assert!(text(&run(&["--color", "always", STORY])).contains('\u{1b}'));
+}
+
+#[test]
+fn standard_input_can_be_a_file_or_a_dash() {
+    let file = std::fs::File::open(path(STORY)).unwrap();
+    let redirected = json(&logscan(&["-o", "json"]).stdin(file).output().unwrap());
+    let piped = json(&run_with(&["-o", "json", "-"], &story()));
+    assert_eq!(redirected["findings"], piped["findings"]);
+    assert_eq!(redirected["connections"], piped["connections"]);
+}
+
+#[test]
+fn connections_show_both_legs_with_istios_keys() {
+    let output = run(&["-o", "ndjson", "--connections", STORY]);
+    let connections = objects(&output, "connection");
+    assert_eq!(connections.len(), 4);
+    let stolen = connections.iter().find(|connection| connection["unpaired"] == "failed-before-connecting").unwrap();
+    assert_eq!(stolen["outbound"]["response_flags"], "UF,URX");
+    assert_eq!(stolen["outbound"]["upstream_cluster"], "outbound|5701||app-ext.app.svc.cluster.local");
+    assert_eq!(stolen["outbound"]["pod"], "manager-7948dffbdd-p44xx");
+    assert_eq!(stolen["outbound"]["line"], 7);
+    assert_eq!(stolen["outbound"]["source"], STORY);
+    assert!(stolen["outbound"]["upstream_local_address"].is_null() && stolen["inbound"].is_null());
+    assert_eq!(stolen["findings"], serde_json::json!(["unexpected-cluster"]));
+    let weak: Vec<_> = connections.iter().filter(|connection| connection["matched_by"] == "source").collect();
+    assert_eq!(weak.len(), 1);
+    assert_eq!(weak[0]["inbound"]["pod"], "manager-7948dffbdd-sh7rx");
+    assert_eq!(weak[0]["outbound"]["duration"], 521);
+}

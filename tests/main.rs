@@ -1,0 +1,14 @@
+//! The one integration binary; each file is a theme.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
+
+mod cli;
+mod docs;
+mod formats;
+mod layers;
+mod properties;
+mod registry;
+mod samples;
+mod tool;
+mod truth;
