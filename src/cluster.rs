@@ -38,24 +38,48 @@ pub struct Cluster<'a> {
     pub host: &'a [u8],
 }
 
+impl Direction {
+    /// The direction of a name, at a glance: its other parts are not looked at.
+    pub fn of(name: &[u8]) -> Direction {
+        match trimmed(name) {
+            b"PassthroughCluster" => Direction::Passthrough,
+            b"BlackHoleCluster" => Direction::BlackHole,
+            b"InboundPassthroughCluster" | b"InboundPassthroughClusterIpv4" | b"InboundPassthroughClusterIpv6" => {
+                Direction::InboundPassthrough
+            }
+            name if name.starts_with(b"outbound|") || name.starts_with(b"outbound_.") => Direction::Outbound,
+            name if name.starts_with(b"inbound|")
+                || name.starts_with(b"inbound-vip|")
+                || name.starts_with(b"inbound_.") =>
+            {
+                Direction::Inbound
+            }
+            _ => Direction::Other,
+        }
+    }
+
+    /// Whether a line with such a cluster was written on the client's side.
+    pub fn is_outbound(self) -> bool {
+        matches!(self, Direction::Outbound | Direction::Passthrough | Direction::BlackHole)
+    }
+
+    /// Whether a line with such a cluster was written on the server's side.
+    pub fn is_inbound(self) -> bool {
+        matches!(self, Direction::Inbound | Direction::InboundPassthrough)
+    }
+}
+
 impl<'a> Cluster<'a> {
     /// Takes a name apart. One trailing `;`, which Istio 1.23 prints in some formats, is dropped.
     pub fn read(name: &'a [u8]) -> Cluster<'a> {
         let name = trimmed(name);
-        let special = |direction| Cluster { direction, port: None, subset: b"", host: b"" };
-        match name {
-            b"PassthroughCluster" => return special(Direction::Passthrough),
-            b"BlackHoleCluster" => return special(Direction::BlackHole),
-            b"InboundPassthroughCluster" | b"InboundPassthroughClusterIpv4" | b"InboundPassthroughClusterIpv6" => {
-                return special(Direction::InboundPassthrough);
-            }
-            _ => {}
+        let bare = |direction| Cluster { direction, port: None, subset: b"", host: b"" };
+        match Direction::of(name) {
+            Direction::Outbound | Direction::Inbound => {}
+            other => return bare(other),
         }
-        let found = match name {
-            [b'o' | b'i', ..] => parts(name, |text| memchr(b'|', text), 1).or_else(|| Self::dotted(name)),
-            _ => None,
-        };
-        found.unwrap_or_else(|| special(Direction::Other))
+        let found = parts(name, |text| memchr(b'|', text), 1).or_else(|| Self::dotted(name));
+        found.unwrap_or_else(|| bare(Direction::Other))
     }
 
     /// Takes an SNI apart, if it is one that sidecars use among themselves.
@@ -67,16 +91,6 @@ impl<'a> Cluster<'a> {
     fn dotted(name: &'a [u8]) -> Option<Cluster<'a>> {
         let separator = |text: &[u8]| text.windows(2).position(|window| window == b"_.");
         if name.starts_with(b"outbound_.") || name.starts_with(b"inbound_.") { parts(name, separator, 2) } else { None }
-    }
-
-    /// Whether a line with this cluster was written on the client's side.
-    pub fn is_outbound(&self) -> bool {
-        matches!(self.direction, Direction::Outbound | Direction::Passthrough | Direction::BlackHole)
-    }
-
-    /// Whether a line with this cluster was written on the server's side.
-    pub fn is_inbound(&self) -> bool {
-        matches!(self.direction, Direction::Inbound | Direction::InboundPassthrough)
     }
 }
 
@@ -120,14 +134,14 @@ mod tests {
     #[test]
     fn inbound_names_of_every_release_read() {
         assert_eq!(read("inbound|5701|tcp-hazelcast|manager.manager.svc.cluster.local").subset, b"tcp-hazelcast");
-        assert!(read("inbound|80||").is_inbound() && read("inbound|80||").host.is_empty());
-        assert!(read("InboundPassthroughClusterIpv4").is_inbound());
-        assert!(read("inbound-vip|9080|http|details.bookinfo.svc.cluster.local").is_inbound());
+        assert!(read("inbound|80||").direction.is_inbound() && read("inbound|80||").host.is_empty());
+        assert!(read("InboundPassthroughClusterIpv4").direction.is_inbound());
+        assert!(read("inbound-vip|9080|http|details.bookinfo.svc.cluster.local").direction.is_inbound());
     }
 
     #[test]
     fn special_and_foreign_names_are_kept_apart() {
-        assert!(read("PassthroughCluster;").is_outbound());
+        assert!(read("PassthroughCluster;").direction.is_outbound());
         assert_eq!(read("BlackHoleCluster").direction, Direction::BlackHole);
         for name in ["", "-", "xds-grpc", "outbound|x||y", "outbound|1", "my_.own_.name"] {
             assert_eq!(read(name).direction, Direction::Other, "{name}");

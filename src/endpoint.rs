@@ -157,38 +157,29 @@ impl Ip {
 
 /// `a.b.c.d:port`, strictly: no signs, no blanks, octets up to 255.
 fn v4(text: &[u8]) -> Option<Endpoint> {
-    let (mut ip, mut at) = (0, 0);
-    for dot in 0..4 {
-        let (octet, digits) = octet(text.get(at..)?)?;
-        ip = ip << 8 | octet;
-        at += digits;
-        if dot < 3 {
-            if text.get(at) != Some(&b'.') {
-                return None;
-            }
-            at += 1;
-        }
+    let (mut ip, mut rest) = octet(text)?;
+    for _ in 0..3 {
+        let (next, behind) = octet(rest.strip_prefix(b".")?)?;
+        (ip, rest) = (ip << 8 | next, behind);
     }
-    match text.get(at) {
-        None => Some(Endpoint::new(V4, ip, 0)),
-        Some(b':') => Some(Endpoint::new(V4, ip, port(&text[at + 1..])?)),
-        Some(_) => None,
+    match rest {
+        [] => Some(Endpoint::new(V4, ip, 0)),
+        [b':', digits @ ..] => Some(Endpoint::new(V4, ip, port(digits)?)),
+        _ => None,
     }
 }
 
-/// Up to three digits at the start of a text, and how many they are.
+/// The number up to 255 at the start of a text, and what is behind it.
 #[inline]
-fn octet(text: &[u8]) -> Option<(u32, usize)> {
-    let digit = |at: usize| text.get(at).map(|byte| u32::from(byte.wrapping_sub(b'0'))).filter(|digit| *digit < 10);
-    let first = digit(0)?;
-    let Some(second) = digit(1) else {
-        return Some((first, 1));
+fn octet(text: &[u8]) -> Option<(u32, &[u8])> {
+    let digit = |byte: &u8| u32::from(byte.wrapping_sub(b'0'));
+    let (octet, rest) = match text {
+        [a, b, c, rest @ ..] if digit(b) < 10 && digit(c) < 10 => (digit(a) * 100 + digit(b) * 10 + digit(c), rest),
+        [a, b, rest @ ..] if digit(b) < 10 => (digit(a) * 10 + digit(b), rest),
+        [a, rest @ ..] => (digit(a), rest),
+        [] => return None,
     };
-    let Some(third) = digit(2) else {
-        return Some((first * 10 + second, 2));
-    };
-    let octet = first * 100 + second * 10 + third;
-    (octet < 256).then_some((octet, 3))
+    (digit(&text[0]) < 10 && octet < 256).then_some((octet, rest))
 }
 
 fn port(digits: &[u8]) -> Option<u16> {

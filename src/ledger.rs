@@ -59,6 +59,8 @@ pub struct Entry {
     pub counts: Counts,
     /// The earliest lines that show it, in order.
     pub evidence: Vec<Evidence>,
+    /// The latest of them once there are enough: what comes behind it need not be looked at.
+    enough: Option<(Micros, Origin)>,
 }
 
 /// All ways.
@@ -81,8 +83,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over a block's ways and names. The legs of `scanned` get the ledger's numbers; `bytes` is the block.
-    pub fn absorb(&mut self, scanned: &mut Scanned, bytes: &[u8]) {
+    /// Takes over a block's ways, facts and names; `bytes` is the block. Its legs get their numbers by what is returned.
+    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) -> Numbers {
         let mut renamed: Vec<Option<Sym>> = vec![None; scanned.names.len()];
         let mut numbers = Vec::with_capacity(scanned.ways.len());
         for (way, count) in &scanned.ways {
@@ -92,7 +94,7 @@ impl Ledger {
             let most = most_lines(&self.ways[number as usize]);
             let entry = &mut self.entries[number as usize];
             entry.counts.add(count);
-            for number in count.earliest.into_iter().take(most) {
+            for (_, number) in count.earliest.into_iter().take(most) {
                 let place = (scanned.legs.get(number as usize), scanned.lines.get(number as usize));
                 let (Some(leg), Some((at, len))) = place else {
                     break;
@@ -105,11 +107,7 @@ impl Ledger {
             let fact = fact.renamed(|name| rename(&mut self.names, &scanned.names, &mut renamed, name));
             self.learn(fact);
         }
-        let names = &mut self.names;
-        for leg in &mut scanned.legs {
-            let way = numbers[leg.way as usize];
-            *leg = Leg { way, ..leg.renamed(|name| rename(names, &scanned.names, &mut renamed, name)) };
-        }
+        Numbers { ways: numbers, renamed }
     }
 
     /// The ledger's number of a block's way, and whether it had to be simplified.
@@ -135,7 +133,7 @@ impl Ledger {
         let Ledger { table, hasher, ways, .. } = self;
         table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
         self.ways.push(way);
-        self.entries.push(Entry { counts: Counts::default(), evidence: Vec::new() });
+        self.entries.push(Entry { counts: Counts::default(), evidence: Vec::new(), enough: None });
         number
     }
 
@@ -161,7 +159,7 @@ impl Ledger {
             *self.matched.entry(matched).or_default() += 1;
             // Who answered is told of connections to the very address that was dialled, and of those refused; of
             // the others it is enough that another address answered.
-            if self.ways[out.way as usize].direct || inn.refused {
+            if out.direct || inn.refused {
                 add(&mut self.links, (out.way, inn.way));
             }
         } else {
@@ -205,11 +203,27 @@ impl Ledger {
     }
 }
 
+/// What the numbers of a block became in the ledger.
+#[derive(Debug)]
+pub struct Numbers {
+    ways: Vec<u32>,
+    renamed: Vec<Option<Sym>>,
+}
+
+impl Numbers {
+    /// The leg with the ledger's numbers.
+    pub fn leg(&mut self, leg: &Leg, scanned: &Scanned, ledger: &mut Ledger) -> Leg {
+        let Numbers { ways, renamed } = self;
+        let leg = Leg { way: ways[leg.way as usize], ..*leg };
+        leg.renamed(|name| rename(&mut ledger.names, &scanned.names, renamed, name))
+    }
+}
+
 impl Counts {
     fn add(&mut self, count: &Count) {
         let new = self.legs == 0;
         self.legs += count.legs;
-        self.first = if new { count.first } else { self.first.min(count.first) };
+        self.first = if new { count.first() } else { self.first.min(count.first()) };
         self.last = if new { count.last } else { self.last.max(count.last) };
     }
 }
@@ -217,8 +231,7 @@ impl Counts {
 impl Entry {
     /// Keeps a line if it is among the `most` earliest.
     fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
-        let full = self.evidence.len() == most;
-        if full && self.evidence.last().is_some_and(|last| (last.start, last.origin) <= (start, origin)) {
+        if self.enough.is_some_and(|latest| latest <= (start, origin)) {
             return;
         }
         let place = self.evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
@@ -226,6 +239,8 @@ impl Entry {
         let text = line[..line.len().min(LONGEST)].into();
         self.evidence.insert(place, Evidence { start, origin, text });
         self.evidence.truncate(most);
+        let full = self.evidence.len() == most;
+        self.enough = self.evidence.last().filter(|_| full).map(|last| (last.start, last.origin));
     }
 }
 

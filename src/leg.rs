@@ -239,6 +239,8 @@ pub struct Leg {
     pub protocol: Protocol,
     /// A listener's line: no filter chain took the connection.
     pub refused: bool,
+    /// The endpoint that was chosen is the destination that was dialled.
+    pub direct: bool,
 }
 
 impl Leg {

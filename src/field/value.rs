@@ -40,6 +40,29 @@ pub fn time(text: &[u8]) -> Option<Micros> {
     fixed_time(text).or_else(|| odd_time(text))
 }
 
+/// Reads instants of lines that follow each other: most begin with the minute of the one before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    minute: [u8; 16],
+    start: i64,
+}
+
+impl Clock {
+    /// The same as [`time`].
+    pub fn time(&mut self, text: &[u8]) -> Option<Micros> {
+        let (Some((minute, rest)), 24) = (text.split_first_chunk::<16>(), text.len()) else { return time(text) };
+        let &[b':', s0, s1, b'.', f0, f1, f2, b'Z'] = rest else { return time(text) };
+        if *minute != self.minute {
+            let at = time(text)?;
+            let whole = at.0.div_euclid(60_000_000) * 60_000_000;
+            (self.minute, self.start) = (*minute, whole);
+        }
+        let (second, millis) = (two(s0, s1)?, two(f0, f1)? * 10 + two(b'0', f2)?);
+        // A leap second belongs to the next minute and is read the long way.
+        if second > 59 { time(text) } else { Some(Micros(self.start + second * 1_000_000 + millis * 1000)) }
+    }
+}
+
 /// `YYYY-MM-DDThh:mm:ss[.f...]Z`, the layout of all but a few lines.
 fn fixed_time(text: &[u8]) -> Option<Micros> {
     let (date, rest) = text.split_at_checked(19)?;
@@ -165,6 +188,25 @@ mod tests {
             time(b"2024-08-07T09:34:15.747Z").map(|at| at.to_string()).as_deref(),
             Some("2024-08-07T09:34:15.747Z")
         );
+    }
+
+    #[test]
+    fn a_clock_reads_what_time_reads() {
+        let mut clock = Clock::default();
+        for text in [
+            "2024-08-07T09:34:15.747Z",
+            "2024-08-07T09:34:60.000Z",
+            "2024-08-07T09:34:00.001Z",
+            "2024-08-07T09:35:59.999Z",
+            "2024-08-07T09:34:15.747000Z",
+            "2024-08-07T09:34:1x.747Z",
+            "2024-13-07T09:34:15.747Z",
+            "2024-13-07T09:34:15.747Z",
+            "1723023255.747",
+            "",
+        ] {
+            assert_eq!(clock.time(text.as_bytes()), time(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

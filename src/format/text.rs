@@ -255,23 +255,36 @@ impl Step {
     #[inline]
     fn read(&self, line: &[u8], at: usize, spans: &mut Spans) -> Result<usize, Fault> {
         let fault = Fault { slot: self.slot, at: at as u32 };
-        let rest = line.get(at..).ok_or(fault)?;
-        let len = self.len(rest).ok_or(fault)?;
-        if !self.accepts(&rest[..len]) {
-            return Err(fault);
-        }
+        let len = self.len(line.get(at..).ok_or(fault)?).ok_or(fault)?;
         spans.set(self.slot, Span::new(at, at + len));
         Ok(at + len + self.after.len())
     }
 
-    /// The length of the value at the start of `rest`.
+    /// The length of the value at the start of `rest`, if it is one that this step can have.
     #[inline]
     fn len(&self, rest: &[u8]) -> Option<usize> {
-        match &*self.after {
-            [] => Some(rest.len()),
-            [byte] => find_byte(rest, *byte),
-            literal => find(rest, literal),
-        }
+        let len = match self.kind {
+            // What a number is and where it ends are one question.
+            Kind::Integer | Kind::Millis => {
+                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let len = digits.max(usize::from(rest.first() == Some(&b'-')));
+                return (len > 0 && self.ends(rest, len)).then_some(len);
+            }
+            // Envoy's default layout has one length.
+            Kind::Time if rest.get(23) == Some(&b'Z') && self.ends(rest, 24) => 24,
+            _ => match &*self.after {
+                [] => rest.len(),
+                [byte] => find_byte(rest, *byte)?,
+                literal => find(rest, literal)?,
+            },
+        };
+        self.accepts(&rest[..len]).then_some(len)
+    }
+
+    /// Whether the literal behind the value, or the end of the line, stands at `len`.
+    #[inline]
+    fn ends(&self, rest: &[u8], len: usize) -> bool {
+        if self.after.is_empty() { rest.len() == len } else { begins(&rest[len..], &self.after) }
     }
 
     /// Whether bytes can be a value of this step at all: what tells one format from another.
@@ -295,9 +308,7 @@ impl Step {
     }
 
     fn fits(&self, line: &[u8], at: usize) -> Option<usize> {
-        let rest = line.get(at..)?;
-        let len = self.len(rest)?;
-        self.accepts(&rest[..len]).then_some(at + len + self.after.len())
+        self.len(line.get(at..)?).map(|len| at + len + self.after.len())
     }
 }
 
@@ -306,7 +317,7 @@ impl Step {
 #[inline]
 fn find_byte(rest: &[u8], byte: u8) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const WORDS: usize = 3;
+    const WORDS: usize = 8;
     let pattern = ONES * u64::from(byte);
     let (words, _) = rest.as_chunks::<8>();
     for (number, word) in words.iter().take(WORDS).enumerate() {

@@ -83,27 +83,26 @@ pub struct Options {
 
 impl Default for Options {
     /// 128 Ki legs are about 15 MB. Proxies flush their logs every second (ten in old releases), and clocks are some
-    /// hundred milliseconds apart: after a quarter of a minute nothing new is told of a connection that is whole.
+    /// hundred milliseconds apart: a minute is plenty for a partner to come, and a connection that is whole only waits
+    /// for its port's next life or its proxy's next line, neither of which comes within seconds.
     fn default() -> Self {
-        Self { hold: 128 << 10, settled: 15_000, window: 60_000 }
+        Self { hold: 128 << 10, settled: 5_000, window: 60_000 }
     }
 }
 
 /// How many legs come in before it is worth looking for groups that can close: few enough for a cache.
-const SWEEP: usize = 16 << 10;
+const SWEEP: usize = 8 << 10;
 
 /// Past `hold` times this, groups are closed whatever their time: memory has a ceiling.
 const CEILING: usize = 8;
 
-/// What was closed, and what happened on the way.
-#[derive(Clone, Debug, Default)]
-pub struct Closed {
-    /// Connections in no particular order.
-    pub connections: Vec<Connection>,
-    /// Lines that told of a connection again (periodic lines): their leg went into another one.
-    pub merged: Vec<Leg>,
-    /// Legs that were closed before their time because memory was short.
-    pub early: u64,
+/// Where closed connections go, one by one: most of them are only counted, and never stored again.
+pub trait Closed {
+    /// A connection that nothing will change any more.
+    fn connection(&mut self, connection: Connection);
+
+    /// A line that told of a connection again (a periodic one): its leg went into another one.
+    fn merged(&mut self, leg: Leg);
 }
 
 /// Collects legs until their groups close.
@@ -117,13 +116,15 @@ pub struct Pairer {
     /// The log time that every open input has reached.
     now: Option<Micros>,
     sweep_at: usize,
+    /// Legs that were given up before their time because memory was short.
+    pub early: u64,
 }
 
 impl Pairer {
     /// An empty one.
     pub fn new(options: Options) -> Pairer {
         let sweep_at = SWEEP.min(options.hold);
-        Pairer { options, fresh: Store::default(), late: Store::default(), now: None, sweep_at }
+        Pairer { options, fresh: Store::default(), late: Store::default(), now: None, sweep_at, early: 0 }
     }
 
     /// How many legs wait.
@@ -137,17 +138,17 @@ impl Pairer {
     }
 
     /// Takes a leg. One that no other leg can join goes to `closed` at once.
-    pub fn push(&mut self, leg: Leg, closed: &mut Closed) {
+    pub fn push(&mut self, leg: Leg, closed: &mut dyn Closed) {
         match key(&leg) {
             Some(key) => {
                 self.fresh.insert(key, leg);
             }
-            None => closed.connections.push(Connection::alone(leg)),
+            None => closed.connection(Connection::alone(leg)),
         }
     }
 
     /// Closes what time has left behind and cannot change any more, and more if there is too much to hold.
-    pub fn sweep(&mut self, closed: &mut Closed) {
+    pub fn sweep(&mut self, closed: &mut dyn Closed) {
         if self.fresh.len() < self.sweep_at {
             return;
         }
@@ -161,24 +162,24 @@ impl Pairer {
         if self.waiting() > ceiling {
             let before = self.waiting();
             self.close(self.fresh.median_end().max(self.late.median_end()), closed);
-            closed.early += (before - self.waiting()) as u64;
+            self.early += (before - self.waiting()) as u64;
         }
         self.sweep_at = SWEEP.min(self.options.hold).max(self.fresh.len() * 2).min(ceiling + 1);
     }
 
     /// Closes everything.
-    pub fn finish(&mut self, closed: &mut Closed) {
+    pub fn finish(&mut self, closed: &mut dyn Closed) {
         self.close(Micros(i64::MAX), closed);
     }
 
     /// Closes the groups that are whole. For live runs that show connections; groups with a leg that waits stay.
-    pub fn close_whole(&mut self, closed: &mut Closed) {
+    pub fn close_whole(&mut self, closed: &mut dyn Closed) {
         self.fresh.take(|_, group| group.count > 1, |_, legs| close_if_exact(legs, closed));
     }
 
     /// Closes the whole ones of the groups that ended before `horizon`; the others become late, and meet there what
     /// was late before.
-    fn settle(&mut self, horizon: Micros, closed: &mut Closed) {
+    fn settle(&mut self, horizon: Micros, closed: &mut dyn Closed) {
         let late = &mut self.late;
         let mut met = Vec::new();
         self.fresh.take(
@@ -202,7 +203,7 @@ impl Pairer {
 
     /// Closes every group that ended before `horizon`. Requests first: what a request id did not join may still meet
     /// a listener's line, which has none.
-    fn close(&mut self, horizon: Micros, closed: &mut Closed) {
+    fn close(&mut self, horizon: Micros, closed: &mut dyn Closed) {
         let mut legs = Vec::new();
         self.late.take(
             |_, _| true,
@@ -223,7 +224,7 @@ impl Pairer {
                     if leg.side.is_client() && !leg.wire.is_none() {
                         again.push(leg);
                     } else {
-                        closed.connections.push(Connection::alone(leg));
+                        closed.connection(Connection::alone(leg));
                     }
                 }
                 true
@@ -236,7 +237,9 @@ impl Pairer {
             |key, group| !is_request_key(key) && over(group),
             |_, legs| {
                 let left = close(legs, closed);
-                closed.connections.extend(left.into_iter().map(Connection::alone));
+                for leg in left {
+                    closed.connection(Connection::alone(leg));
+                }
                 true
             },
         );
@@ -244,14 +247,16 @@ impl Pairer {
 }
 
 /// Closes a group if each of its legs has its exact partner; says whether it did.
-fn close_if_exact(legs: &[Leg], closed: &mut Closed) -> bool {
+fn close_if_exact(legs: &[Leg], closed: &mut dyn Closed) -> bool {
     if legs.len() < 2 {
         return false;
     }
     // Nearly every group: its two legs, and nothing to choose.
     if let [one, other] = *legs {
         let connection = resolve::couple(one, other).filter(is_exact);
-        closed.connections.extend(connection);
+        if let Some(connection) = connection {
+            closed.connection(connection);
+        }
         return connection.is_some();
     }
     let mut resolved = resolve::Resolved::default();
@@ -259,8 +264,7 @@ fn close_if_exact(legs: &[Leg], closed: &mut Closed) -> bool {
     if !resolved.left.is_empty() || !resolved.connections.iter().all(is_exact) {
         return false;
     }
-    closed.connections.append(&mut resolved.connections);
-    closed.merged.append(&mut resolved.merged);
+    resolved.hand_over(closed);
     true
 }
 
@@ -269,11 +273,11 @@ fn is_exact(connection: &Connection) -> bool {
 }
 
 /// Closes a group; gives back the legs that found no partner.
-fn close(legs: &mut Vec<Leg>, closed: &mut Closed) -> Vec<Leg> {
+fn close(legs: &mut Vec<Leg>, closed: &mut dyn Closed) -> Vec<Leg> {
     if let [one, other] = legs[..]
         && let Some(connection) = resolve::couple(one, other)
     {
-        closed.connections.push(connection);
+        closed.connection(connection);
         return Vec::new();
     }
     if legs.len() == 1 {
@@ -281,8 +285,7 @@ fn close(legs: &mut Vec<Leg>, closed: &mut Closed) -> Vec<Leg> {
     }
     let mut resolved = resolve::Resolved::default();
     resolve::group(legs, &mut resolved);
-    closed.connections.append(&mut resolved.connections);
-    closed.merged.append(&mut resolved.merged);
+    resolved.hand_over(closed);
     resolved.left
 }
 

@@ -5,7 +5,7 @@
 //! then the nearest in time, one to one. Bytes are never compared: mTLS between sidecars adds some hundred on
 //! the server's side.
 
-use super::{Connection, Match};
+use super::{Closed, Connection, Match};
 use crate::field::value::Micros;
 use crate::leg::{Leg, Protocol, Side};
 use crate::source::Origin;
@@ -25,6 +25,18 @@ pub(super) struct Resolved {
     pub(super) connections: Vec<Connection>,
     pub(super) merged: Vec<Leg>,
     pub(super) left: Vec<Leg>,
+}
+
+impl Resolved {
+    /// Gives away what is settled.
+    pub(super) fn hand_over(&mut self, closed: &mut dyn Closed) {
+        for connection in self.connections.drain(..) {
+            closed.connection(connection);
+        }
+        for leg in self.merged.drain(..) {
+            closed.merged(leg);
+        }
+    }
 }
 
 /// The connection of two legs, if they are its two ends.

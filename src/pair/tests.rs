@@ -60,6 +60,7 @@ impl Mesh {
             side,
             protocol,
             refused,
+            direct: false,
         }
     }
 
@@ -70,7 +71,7 @@ impl Mesh {
 
     fn pairs_holding(legs: &[Leg], hold: usize) -> (Vec<(u64, u64, &'static str)>, usize) {
         let mut pairer = Pairer::new(Options { hold, settled: 5_000, window: 10_000 });
-        let mut closed = Closed::default();
+        let mut closed = Collected::default();
         for leg in legs {
             pairer.push(*leg, &mut closed);
             pairer.advance(leg.end());
@@ -91,6 +92,20 @@ impl Mesh {
         pairs.sort_unstable();
         (pairs, alone)
     }
+}
+
+/// Everything that was closed.
+#[derive(Default)]
+struct Collected {
+    connections: Vec<Connection>,
+}
+
+impl Closed for Collected {
+    fn connection(&mut self, connection: Connection) {
+        self.connections.push(connection);
+    }
+
+    fn merged(&mut self, _: Leg) {}
 }
 
 #[test]

@@ -41,16 +41,38 @@ pub struct Pass<'s> {
     settings: &'s Settings,
     inputs: Inputs,
     sink: Box<dyn Sink + 's>,
-    ledger: Ledger,
     pairer: Pairer,
     tally: Tally,
-    closed: Closed,
-    kept: Slab,
-    merged: u64,
+    closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
     /// What went wrong with inputs.
     pub troubles: Vec<String>,
+}
+
+/// Counts what the pairer closes; keeps it only if it is to be shown.
+#[derive(Default)]
+struct Closing {
+    ledger: Ledger,
+    /// Whether connections are to be shown.
+    keep: bool,
+    connections: Vec<Connection>,
+    kept: Slab,
+    merged: u64,
+}
+
+impl Closed for Closing {
+    fn connection(&mut self, connection: Connection) {
+        self.ledger.count(&connection);
+        if self.keep {
+            self.connections.push(connection);
+        }
+    }
+
+    fn merged(&mut self, leg: Leg) {
+        self.merged += 1;
+        self.kept.take(leg.kept);
+    }
 }
 
 struct Judged {
@@ -63,16 +85,14 @@ struct Judged {
 impl<'s> Pass<'s> {
     /// An empty pass over the inputs with these names.
     pub fn new(settings: &'s Settings, inputs: Inputs, sink: Box<dyn Sink + 's>) -> Pass<'s> {
+        let keep = sink.wants_connections();
         Pass {
             settings,
             inputs,
             sink,
-            ledger: Ledger::default(),
             pairer: Pairer::new(settings.pairing),
             tally: Tally::default(),
-            closed: Closed::default(),
-            kept: Slab::default(),
-            merged: 0,
+            closing: Closing { keep, ..Closing::default() },
             judged: None,
             troubles: Vec::new(),
         }
@@ -90,19 +110,20 @@ impl<'s> Pass<'s> {
 
     /// Takes over what a block held.
     pub fn absorb(&mut self, mut scanned: Scanned, block: &Block) -> io::Result<()> {
-        self.ledger.absorb(&mut scanned, &block.bytes);
-        self.tally.merge(scanned.tally);
-        let (mut kept, names) = (scanned.kept.into_iter(), scanned.names);
-        for mut leg in scanned.legs {
+        let closing = &mut self.closing;
+        let mut numbers = closing.ledger.absorb(&scanned, &block.bytes);
+        let mut kept = std::mem::take(&mut scanned.kept).into_iter();
+        for leg in &scanned.legs {
+            let mut leg = numbers.leg(leg, &scanned, &mut closing.ledger);
             if let Some((pod, record)) = kept.next() {
-                leg.kept = self.kept.put((self.ledger.names.intern(names.get(pod)), record));
+                leg.kept = closing.kept.put((closing.ledger.names.intern(scanned.names.get(pod)), record));
             }
-            self.pairer.push(leg, &mut self.closed);
+            self.pairer.push(leg, closing);
         }
-        self.pairer.sweep(&mut self.closed);
+        self.tally.merge(scanned.tally);
+        self.pairer.sweep(closing);
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
-        let many = self.closed.connections.len() >= self.settings.pairing.hold;
-        if many || !self.sink.wants_connections() { self.settle() } else { Ok(()) }
+        if closing.connections.len() >= self.settings.pairing.hold { self.show() } else { Ok(()) }
     }
 
     /// Says that every open source has come so far in log time.
@@ -110,23 +131,12 @@ impl<'s> Pass<'s> {
         self.pairer.advance(now);
     }
 
-    /// Counts what was closed, and shows it if it is to be shown.
-    fn settle(&mut self) -> io::Result<()> {
-        let closed = std::mem::take(&mut self.closed.connections);
-        for connection in &closed {
-            self.ledger.count(connection);
-        }
-        self.merged += self.closed.merged.len() as u64;
-        for leg in std::mem::take(&mut self.closed.merged) {
-            self.kept.take(leg.kept);
-        }
-        if !self.sink.wants_connections() || closed.is_empty() {
+    /// Shows the connections that are closed.
+    fn show(&mut self) -> io::Result<()> {
+        let mut closed = std::mem::take(&mut self.closing.connections);
+        if closed.is_empty() {
             return Ok(());
         }
-        self.show(closed)
-    }
-
-    fn show(&mut self, mut closed: Vec<Connection>) -> io::Result<()> {
         self.judge();
         closed.sort_unstable_by_key(|connection| {
             connection.leading().map(|leg| (leg.end(), leg.order(), connection.inbound.map(|leg| leg.origin)))
@@ -149,7 +159,10 @@ impl<'s> Pass<'s> {
             findings.dedup();
             let alone = connection.leading().filter(|_| connection.matched.is_none());
             unpaired = alone.map(|leg| {
-                judged.topology.why_alone(&self.ledger.ways()[leg.way as usize], leg.other(), &self.ledger.names).name()
+                judged
+                    .topology
+                    .why_alone(&self.closing.ledger.ways()[leg.way as usize], leg.other(), &self.closing.ledger.names)
+                    .name()
             });
         }
         Shown {
@@ -162,10 +175,10 @@ impl<'s> Pass<'s> {
     }
 
     fn leg(&mut self, leg: &Leg) -> Value {
-        let way = self.ledger.ways()[leg.way as usize];
-        let kept = self.kept.take(leg.kept);
+        let way = self.closing.ledger.ways()[leg.way as usize];
+        let kept = self.closing.kept.take(leg.kept);
         let mut object = kept.as_ref().map(|(_, kept)| leg_object(&kept.record())).unwrap_or_default();
-        let name = |name| Some(self.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
+        let name = |name| Some(self.closing.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
         object.insert("pod".to_owned(), kept.and_then(|(pod, _)| name(pod)).into());
         object.insert("namespace".to_owned(), name(way.namespace).into());
         object.insert("side".to_owned(), way.side.name().into());
@@ -176,12 +189,12 @@ impl<'s> Pass<'s> {
 
     /// Asks the rules, unless nothing that they see has changed since they were asked.
     fn judge(&mut self) {
-        let now = (self.ledger.ways().len(), self.ledger.links().len());
+        let now = (self.closing.ledger.ways().len(), self.closing.ledger.links().len());
         if self.judged.as_ref().is_some_and(|(ways, links, _)| (*ways, *links) == now) {
             return;
         }
-        let topology = Topology::learn(&self.ledger);
-        let findings = rules::judge(&self.ledger, &topology);
+        let topology = Topology::learn(&self.closing.ledger);
+        let findings = rules::judge(&self.closing.ledger, &topology);
         let mut names = vec![Vec::new(); now.0];
         for finding in &findings {
             for way in &finding.ways {
@@ -200,16 +213,17 @@ impl<'s> Pass<'s> {
             }
         }
         if self.sink.wants_connections() {
-            self.pairer.close_whole(&mut self.closed);
-            self.settle()?;
+            self.pairer.close_whole(&mut self.closing);
+            self.show()?;
         }
         self.sink.flush()
     }
 
     /// The end: closes everything, asks the rules, shows the report and gives it back.
     pub fn finish(mut self, interrupted: bool) -> io::Result<Report> {
-        self.pairer.finish(&mut self.closed);
-        self.settle()?;
+        self.pairer.finish(&mut self.closing);
+        self.judged = None;
+        self.show()?;
         // Counts have changed since the rules were asked, if they were.
         self.judged = None;
         self.judge();
@@ -217,14 +231,14 @@ impl<'s> Pass<'s> {
             return Err(io::Error::other("the rules gave no answer"));
         };
         let report = report::report(&Gathered {
-            ledger: &self.ledger,
+            ledger: &self.closing.ledger,
             topology: &judged.topology,
             findings: &judged.findings,
             tally: &self.tally,
             formats: &self.settings.formats,
             inputs: &self.inputs,
-            merged: self.merged,
-            early: self.closed.early,
+            merged: self.closing.merged,
+            early: self.pairer.early,
             interrupted,
             troubles: &self.troubles,
         });

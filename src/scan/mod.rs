@@ -19,7 +19,7 @@ use crate::endpoint::{Endpoint, Ip};
 use crate::envelope::{self, begins_access, message_start, peel};
 use crate::field::Field;
 use crate::field::flag::Flags;
-use crate::field::value::Micros;
+use crate::field::value::{Clock, Micros};
 use crate::format::{Formats, Misfit};
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
 use crate::names::{Names, Sym, workload};
@@ -59,10 +59,10 @@ pub struct Scanned {
 pub fn scan(block: &Block, formats: &Formats, options: Options) -> Scanned {
     let mut scanner = Scanner::new(formats, options, block.origin.source);
     // Few lines are shorter than this, so the tables are seldom moved.
-    scanner.out.legs.reserve(block.bytes.len() / 256);
-    scanner.out.lines.reserve(block.bytes.len() / 256);
+    scanner.out.legs.reserve(block.bytes.len() / 200);
+    scanner.out.lines.reserve(block.bytes.len() / 200);
     let coloured = memchr(0x1b, &block.bytes).is_some();
-    let mut plain = Vec::new();
+    let (mut plain, mut spans) = (Vec::new(), Spans::default());
     let (mut at, mut number) = (0, block.origin.line);
     while at < block.bytes.len() {
         let rest = &block.bytes[at..];
@@ -82,7 +82,8 @@ pub fn scan(block: &Block, formats: &Formats, options: Options) -> Scanned {
             envelope::strip_colour(text, &mut plain);
             text = &plain;
         }
-        scanner.line(text, origin, place);
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        scanner.line(Line { text, origin, place }, &mut spans);
     }
     scanner.finish(block.bytes.len() as u64)
 }
@@ -104,18 +105,27 @@ impl Wrapped {
     }
 }
 
+/// A line of the block, envelope included.
+#[derive(Clone, Copy, Debug)]
+struct Line<'t> {
+    text: &'t [u8],
+    origin: Origin,
+    /// Where it lies in the block: start and length.
+    place: (u32, u32),
+}
+
 struct Scanner<'f> {
     formats: &'f Formats,
     options: Options,
     source: SourceId,
     out: Scanned,
-    spans: Spans,
     hasher: RandomState,
     ways: HashTable<u32>,
     facts: HashTable<u32>,
     /// Prefixes seen in this block, by their bytes.
     prefixes: HashTable<(Box<[u8]>, Option<Wrapped>)>,
     last: (Vec<u8>, Option<Wrapped>),
+    clock: Clock,
     /// The format that fitted last.
     hint: usize,
     format_counts: Vec<u64>,
@@ -130,12 +140,12 @@ impl<'f> Scanner<'f> {
             options,
             source,
             out: Scanned::default(),
-            spans: Spans::default(),
             hasher: RandomState::default(),
             ways: HashTable::new(),
             facts: HashTable::new(),
             prefixes: HashTable::new(),
             last: (vec![b'\n'], None),
+            clock: Clock::default(),
             hint: 0,
             format_counts: vec![0; formats.list().len()],
             envelopes: Vec::new(),
@@ -155,20 +165,25 @@ impl<'f> Scanner<'f> {
         self.out
     }
 
-    fn line(&mut self, text: &[u8], origin: Origin, place: (u32, u32)) {
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let Some(start) = message_start(text, begins_access) else {
-            return self.other(text);
+    fn line(&mut self, line: Line<'_>, spans: &mut Spans) {
+        let Some(start) = message_start(line.text, begins_access) else {
+            return self.other(line.text);
         };
-        let message = &text[start..];
+        let (prefix, message) = line.text.split_at(start);
         let mut unwrapped = std::mem::take(&mut self.unwrapped);
         match envelope::unwrap_docker(message, &mut unwrapped) {
             Some(true) => match message_start(&unwrapped, begins_access) {
-                Some(0) => self.message(b"", Some("docker"), &unwrapped, text, origin, place),
+                Some(0) => {
+                    let wrapped = Wrapped::bare(self.envelope("docker"));
+                    self.message(line, Some(wrapped), &unwrapped, spans);
+                }
                 _ => self.other(&unwrapped),
             },
-            Some(false) => self.out.tally.rejects.add(Reason::Partial, origin, text, 0, None),
-            None => self.message(&text[..start], None, message, text, origin, place),
+            Some(false) => self.out.tally.rejects.add(Reason::Partial, line.origin, line.text, 0, None),
+            None => {
+                let wrapped = self.wrapped(prefix);
+                self.message(line, wrapped, message, spans);
+            }
         }
         self.unwrapped = unwrapped;
     }
@@ -177,31 +192,20 @@ impl<'f> Scanner<'f> {
         *self.out.tally.others.entry(Other::of(text)).or_default() += 1;
     }
 
-    /// Reads one access line. `docker` names the envelope where the prefix does not.
-    fn message(
-        &mut self,
-        prefix: &[u8],
-        docker: Option<&'static str>,
-        message: &[u8],
-        text: &[u8],
-        origin: Origin,
-        place: (u32, u32),
-    ) {
-        let wrapped = self.wrapped(prefix, docker);
-        let mut spans = std::mem::take(&mut self.spans);
-        let read = self.formats.read(message, &mut self.hint, &mut spans);
+    /// Reads one access line; `wrapped` is none if no collector writes what stands before it.
+    fn message(&mut self, line: Line<'_>, wrapped: Option<Wrapped>, message: &[u8], spans: &mut Spans) {
+        let read = self.formats.read(message, &mut self.hint, spans);
         match (read, wrapped) {
             (_, Some(Wrapped { partial: true, .. })) => {
-                self.out.tally.rejects.add(Reason::Partial, origin, text, 0, None);
+                self.out.tally.rejects.add(Reason::Partial, line.origin, line.text, 0, None);
             }
-            (Ok(()), wrapped) => self.record(Record { line: message, spans: &spans }, wrapped, origin, place),
+            (Ok(()), wrapped) => self.record(Record { line: message, spans }, wrapped, line.origin, line.place),
             (Err(Misfit::At { slot, at }), Some(_)) => {
-                self.misfit(message, origin, slot, at as usize);
+                self.misfit(message, line.origin, slot, at as usize);
             }
             // A word that looks like a time, in a line that no collector wrapped: not ours.
-            (Err(_), _) => self.other(text),
+            (Err(_), _) => self.other(line.text),
         }
-        self.spans = spans;
     }
 
     fn misfit(&mut self, message: &[u8], origin: Origin, slot: u8, at: usize) {
@@ -214,13 +218,9 @@ impl<'f> Scanner<'f> {
         self.out.tally.rejects.add(reason, origin, message, at, Some(slot));
     }
 
-    fn wrapped(&mut self, prefix: &[u8], docker: Option<&'static str>) -> Option<Wrapped> {
-        if docker.is_none() && self.last.0 == prefix {
+    fn wrapped(&mut self, prefix: &[u8]) -> Option<Wrapped> {
+        if self.last.0 == prefix {
             return self.last.1;
-        }
-        if let Some(envelope) = docker {
-            let envelope = self.envelope(envelope);
-            return Some(Wrapped::bare(envelope));
         }
         let hash = self.hasher.hash_one(prefix);
         let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
@@ -253,7 +253,7 @@ impl<'f> Scanner<'f> {
     }
 
     fn record(&mut self, record: Record<'_>, wrapped: Option<Wrapped>, origin: Origin, place: (u32, u32)) {
-        let Some(start) = record.time(Field::StartTime) else {
+        let Some(start) = record.raw(Field::StartTime).and_then(|text| self.clock.time(text)) else {
             self.out.tally.rejects.add(Reason::BadTime, origin, record.line, 0, Some(Field::StartTime as u8));
             return;
         };
@@ -285,13 +285,14 @@ impl<'f> Scanner<'f> {
             side: way.side,
             protocol: way.protocol,
             refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"])),
+            direct: way.direct,
         };
         if self.options.keep {
             self.out.kept.push((wrapped.pod, record.keep()));
         }
+        self.out.ways[leg.way as usize].1.add(start, self.out.legs.len() as u32);
         self.out.legs.push(leg);
         self.out.lines.push(place);
-        self.out.ways[leg.way as usize].1.add(&self.out.legs);
     }
 
     /// Takes down what a line teaches about the mesh.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use crate::field::value::Micros;
-use crate::leg::Leg;
 use crate::other::Other;
 use crate::reject::Rejects;
 
@@ -12,35 +11,36 @@ use crate::reject::Rejects;
 pub struct Count {
     /// Lines.
     pub legs: u64,
-    /// Start of the first one.
-    pub first: Micros,
     /// Start of the last one.
     pub last: Micros,
-    /// The earliest lines, as numbers of legs; `u32::MAX` where there are fewer.
-    pub earliest: [u32; Count::EARLIEST],
+    /// The earliest lines, in order: start, and number of the leg. The first is the start of the first line.
+    pub earliest: [(Micros, u32); Count::EARLIEST],
 }
 
 impl Count {
     /// How many lines of a way are worth keeping.
     pub const EARLIEST: usize = 3;
 
-    pub(super) const NOTHING: Count =
-        Count { legs: 0, first: Micros(i64::MAX), last: Micros(i64::MIN), earliest: [u32::MAX; Count::EARLIEST] };
+    /// No leg has this number: there are fewer lines.
+    const NONE: u32 = u32::MAX;
 
-    /// Counts one more leg, the last one of `legs`.
-    pub(super) fn add(&mut self, legs: &[Leg]) {
-        let Some((leg, before)) = legs.split_last() else {
-            return;
-        };
+    pub(super) const NOTHING: Count =
+        Count { legs: 0, last: Micros(i64::MIN), earliest: [(Micros(i64::MAX), Self::NONE); Self::EARLIEST] };
+
+    /// Counts one more leg.
+    pub(super) fn add(&mut self, start: Micros, number: u32) {
         self.legs += 1;
-        self.last = self.last.max(leg.start);
-        self.first = self.first.min(leg.start);
-        let earlier = |number: &u32| before.get(*number as usize).is_some_and(|known| known.start <= leg.start);
-        let place = self.earliest.iter().take_while(|number| earlier(number)).count();
-        if place < Self::EARLIEST {
+        self.last = self.last.max(start);
+        if start < self.earliest[Self::EARLIEST - 1].0 {
+            let place = self.earliest.iter().take_while(|(earlier, _)| *earlier <= start).count();
             self.earliest[place..].rotate_right(1);
-            self.earliest[place] = before.len() as u32;
+            self.earliest[place] = (start, number);
         }
+    }
+
+    /// Start of the first line.
+    pub fn first(&self) -> Micros {
+        self.earliest[0].0
     }
 }
 

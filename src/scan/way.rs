@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use super::Wrapped;
-use crate::cluster::{self, Cluster, Direction};
+use crate::cluster::{self, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::Field;
 use crate::field::flag::Flags;
@@ -43,7 +43,7 @@ pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends
     let tcp = status == 0 && record.plain(Field::Method).is_empty() && record.plain(Field::Protocol).is_empty();
     let protocol = if tcp { Protocol::Tcp } else { Protocol::Http };
     let client = if ends.peer.port() == 0 { Ip::NONE } else { ends.peer.ip() };
-    let mut side = side(record, &Cluster::read(name), flags, protocol, ends, names);
+    let mut side = side(record, Direction::of(name), flags, protocol, ends, names);
     // A gateway is dialled on its own address by somebody else.
     let own = ends.local.ip();
     if side == Side::Outbound && !own.is_none() && ends.dest.ip() == own && client != own && !client.is_loopback(names)
@@ -102,22 +102,22 @@ impl Way {
 /// Istio's proxies print when no cluster was chosen.
 fn side(
     record: &Record<'_>,
-    cluster: &Cluster<'_>,
+    direction: Direction,
     flags: Flags,
     protocol: Protocol,
     ends: &Ends,
     names: &Names,
 ) -> Side {
-    if cluster.is_inbound() {
+    if direction.is_inbound() {
         return Side::Inbound;
     }
-    if cluster.is_outbound() {
+    if direction.is_outbound() {
         return Side::Outbound;
     }
     if ends.local.ip().is_loopback(names) || ends.host.ip().is_loopback(names) {
         return Side::Inbound;
     }
-    let chosen = cluster.direction == Direction::Other && !record.plain(Field::UpstreamCluster).is_empty();
+    let chosen = direction == Direction::Other && !record.plain(Field::UpstreamCluster).is_empty();
     if chosen || record.plain(Field::RouteName) == b"block_all" || flags.any(Flags::of(&["UH"])) {
         return Side::Outbound;
     }
