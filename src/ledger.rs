@@ -244,13 +244,14 @@ impl Entry {
     }
 }
 
-/// How many lines are worth keeping of a way: those that a rule could ever show.
+/// How many lines are worth keeping of a way: those that a rule could ever show. The ways on which nothing went
+/// wrong are by far the most, so they keep one: it may turn out that they lead around the mesh or were stolen.
 fn most_lines(way: &Way) -> usize {
-    if !way.flags.is_empty() || way.status >= 400 || way.direct {
+    if !way.flags.is_empty() {
         return Count::EARLIEST;
     }
-    // A connection to another address than the one that was dialled is a virtual address, or stolen.
-    usize::from(way.side == Side::Outbound && way.protocol == Protocol::Tcp)
+    let misled = way.direct || way.protocol == Protocol::Tcp || way.status >= 500;
+    usize::from(way.side != Side::Inbound && misled)
 }
 
 /// Counts one, unless there are too many to tell apart.

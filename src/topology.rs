@@ -33,6 +33,8 @@ pub enum Alone {
     NoLineInPeerLog,
     /// The other side has a proxy, but its log is not in the input.
     PeerLogNotInInput,
+    /// The other side is a gateway, which goes on with a leg of its own.
+    GatewayHop,
     /// Nothing shows that the other side has a proxy.
     NoSidecarSeen,
     /// The other side is not in the mesh.
@@ -42,12 +44,24 @@ pub enum Alone {
 }
 
 impl Alone {
+    /// Every reason.
+    pub const ALL: [Alone; 7] = [
+        Alone::FailedBeforeConnecting,
+        Alone::NoLineInPeerLog,
+        Alone::PeerLogNotInInput,
+        Alone::GatewayHop,
+        Alone::NoSidecarSeen,
+        Alone::OutsideMesh,
+        Alone::SideUnknown,
+    ];
+
     /// The word in `unpaired`.
     pub const fn name(self) -> &'static str {
         match self {
             Alone::FailedBeforeConnecting => "failed-before-connecting",
             Alone::NoLineInPeerLog => "no-line-in-peer-log",
             Alone::PeerLogNotInInput => "peer-log-not-in-input",
+            Alone::GatewayHop => "gateway-hop",
             Alone::NoSidecarSeen => "no-sidecar-seen",
             Alone::OutsideMesh => "outside-mesh",
             Alone::SideUnknown => "side-unknown",
@@ -60,6 +74,7 @@ impl Alone {
             Alone::FailedBeforeConnecting => "failed before connecting: there is no other side",
             Alone::NoLineInPeerLog => "the other proxy's log is there, but has no line of it",
             Alone::PeerLogNotInInput => "the other side has a proxy, its log is not in the input",
+            Alone::GatewayHop => "the other side is a gateway, which goes on with a leg of its own",
             Alone::NoSidecarSeen => "no sidecar seen on the other side",
             Alone::OutsideMesh => "the other side is outside of the mesh",
             Alone::SideUnknown => "the format does not tell which side wrote the line",
@@ -80,6 +95,8 @@ pub struct Topology {
     pods: BTreeMap<Ip, (Sym, Sym)>,
     /// Addresses whose proxies wrote lines of the input.
     logging: BTreeSet<Ip>,
+    /// Addresses of gateways: they are dialled themselves and go on from there.
+    gateways: BTreeSet<Ip>,
     /// Services by endpoint, with the proof.
     services: BTreeMap<Endpoint, BTreeMap<Service, Proof>>,
     /// What clients dialled to reach a service that is not the endpoint itself.
@@ -108,6 +125,9 @@ impl Topology {
         }
         for way in ledger.ways() {
             topology.learn_virtual(way, &ledger.names);
+            if way.side == Side::Gateway {
+                topology.gateways.insert(way.dest.ip());
+            }
         }
         for (endpoint, services) in &topology.services {
             if topology.logging.contains(&endpoint.ip()) {
@@ -203,6 +223,16 @@ impl Topology {
         self.pods.get(&ip).copied().filter(|(_, pod)| !pod.is_none())
     }
 
+    /// Whether an address is a gateway's.
+    pub fn is_gateway(&self, ip: Ip) -> bool {
+        self.gateways.contains(&ip)
+    }
+
+    /// Whether a service is one of the cluster's own, by its name.
+    pub fn is_internal(host: &str) -> bool {
+        !is_external(host.as_bytes())
+    }
+
     /// Whether a pod (by the way's proxy) has this address.
     pub fn is_own(&self, ip: Ip, way: &Way) -> bool {
         !way.pod.is_none() && self.pods.get(&ip).is_some_and(|(_, pod)| *pod == way.pod)
@@ -229,6 +259,8 @@ impl Topology {
         let service = self.hosts.find(cluster.host).map(Service);
         if way.failed_to_connect() || other.is_none() {
             Alone::FailedBeforeConnecting
+        } else if self.is_gateway(other) {
+            Alone::GatewayHop
         } else if self.logging.contains(&other) {
             Alone::NoLineInPeerLog
         } else if public || is_external(cluster.host) {

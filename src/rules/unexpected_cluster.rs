@@ -4,6 +4,7 @@ use super::{Claims, Seen, Verdict, list, rule};
 use crate::cluster::Direction;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
+use crate::topology::Topology;
 
 rule! {
     /// ## What it finds
@@ -76,10 +77,18 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         return false;
     }
     // A gateway is dialled itself; it only looks like a client's sidecar when it could not connect.
-    if claims.topology.is_own(way.dest.ip(), way) && way.client != way.dest.ip() {
+    let itself = claims.topology.is_own(way.dest.ip(), way) && way.client != way.dest.ip();
+    if itself || claims.topology.is_gateway(way.dest.ip()) {
         return false;
     }
-    let known = !claims.topology.services(way.dest).is_empty() || claims.topology.is_pod(way.dest.ip());
+    let owners = claims.topology.services(way.dest);
+    // What is outside may be sent through an egress gateway of the mesh, on purpose.
+    let internal = |host: String| Topology::is_internal(&host);
+    let outside = !owners.is_empty() && !owners.iter().any(|(owner, _)| internal(claims.topology.host(*owner)));
+    if outside && internal(String::from_utf8_lossy(seen.cluster.host).into_owned()) {
+        return false;
+    }
+    let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip());
     known && !claims.topology.serves(way.dest, seen.cluster.host)
 }
 

@@ -142,7 +142,8 @@ impl<W: Write> Text<W> {
             &format!("{} of {}{by}, {unpaired} alone", connections.paired, plural(connections.total, "connection")),
         )?;
         for (reason, count) in &connections.unpaired {
-            let meaning = ALONE.iter().find(|alone| alone.name() == *reason).map_or(*reason, |alone| alone.meaning());
+            let meaning =
+                Alone::ALL.iter().find(|alone| alone.name() == *reason).map_or(*reason, |alone| alone.meaning());
             self.row("", &format!("{count} {meaning}"))?;
         }
         if connections.closed_early > 0 {
@@ -223,16 +224,6 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 }
-
-/// For the meanings behind the words.
-const ALONE: [Alone; 6] = [
-    Alone::FailedBeforeConnecting,
-    Alone::NoLineInPeerLog,
-    Alone::PeerLogNotInInput,
-    Alone::NoSidecarSeen,
-    Alone::OutsideMesh,
-    Alone::SideUnknown,
-];
 
 impl<W: Write> Sink for Text<W> {
     fn wants_connections(&self) -> bool {
