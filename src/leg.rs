@@ -194,6 +194,17 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// A place among `places` (a power of two) that depends on the fact alone; others may have the same.
+    pub fn slot(&self, places: usize) -> usize {
+        let word = match self {
+            Fact::Own { pod, ip, .. } => ip.with_port(0).number() ^ u64::from(pod.0),
+            Fact::Answered { cluster, host } => host.number() ^ u64::from(cluster.0) << 20,
+            Fact::Serves { dest, sni, .. } => dest.number() ^ u64::from(sni.0) << 20,
+        };
+        // Fibonacci's multiplier spreads neighbouring addresses.
+        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (places - 1)
+    }
+
     /// The same fact where names have other numbers.
     #[must_use]
     pub fn renamed(self, mut rename: impl FnMut(Sym) -> Sym) -> Fact {

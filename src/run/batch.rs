@@ -26,6 +26,21 @@ struct Open {
     name: String,
     /// The latest end of a connection that this source told of.
     reached: Option<Micros>,
+    ended: bool,
+}
+
+impl Open {
+    /// The next block. An error is a trouble, and what came before it is in the block after.
+    fn read(&mut self, spare: &mut Vec<Vec<u8>>, troubles: &mut Vec<String>) -> Option<Block> {
+        while !self.ended {
+            match self.blocks.next(spare.pop().unwrap_or_default()) {
+                Ok(Some(block)) => return Some(block),
+                Ok(None) => self.ended = true,
+                Err(error) => troubles.push(format!("{}: {error}", self.name)),
+            }
+        }
+        None
+    }
 }
 
 /// Reads every source to its end, or until `stop` is set. A source that cannot be opened or read is a trouble of
@@ -39,6 +54,7 @@ pub fn run(pass: &mut Pass<'_>, sources: &[Source], stop: &AtomicBool) -> io::Re
                 blocks: Blocks::new(input, SourceId(number as u32), size),
                 name: source.name(),
                 reached: None,
+                ended: false,
             }),
             Err(error) => pass.troubles.push(format!("{}: {error}", source.name())),
         }
@@ -47,57 +63,44 @@ pub fn run(pass: &mut Pass<'_>, sources: &[Source], stop: &AtomicBool) -> io::Re
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
     let mut spare: Vec<Vec<u8>> = Vec::new();
     while !open.is_empty() && !stop.load(Ordering::Relaxed) {
-        let wave = next_wave(&mut open, &mut spare, &mut pass.troubles);
-        let (formats, options) = (&pass.settings.formats, pass.scanning());
-        let scan = |block: &Block| scan::scan(block, formats, options);
-        // One thread absorbs each block while it is still in the cache.
-        let ahead: Vec<Scanned> = if pool.current_num_threads() == 1 {
-            Vec::new()
+        let turns = turns(&mut open);
+        if pool.current_num_threads() == 1 {
+            // Each block is used up while it is still in the cache.
+            for turn in turns {
+                let Some(block) = open[turn].read(&mut spare, &mut pass.troubles) else { continue };
+                let scanned = pass.scan(&block);
+                absorb(pass, &mut open, turn, scanned, &block)?;
+                spare.push(block.bytes);
+            }
         } else {
-            pool.install(|| wave.par_iter().map(scan).collect())
-        };
-        let mut ahead = ahead.into_iter();
-        for block in &wave {
-            let scanned = ahead.next().unwrap_or_else(|| scan(block));
-            absorb(pass, &mut open, scanned, block)?;
+            let read = |turn: usize| Some((turn, open[turn].read(&mut spare, &mut pass.troubles)?));
+            let wave: Vec<(usize, Block)> = turns.into_iter().filter_map(read).collect();
+            let (formats, options) = (&pass.settings.formats, pass.scanning());
+            let scan = |(_, block): &(usize, Block)| scan::scan(block, formats, options);
+            let scanned: Vec<Scanned> = pool.install(|| wave.par_iter().map(scan).collect());
+            for (scanned, (turn, block)) in scanned.into_iter().zip(wave) {
+                absorb(pass, &mut open, turn, scanned, &block)?;
+                spare.push(block.bytes);
+            }
         }
-        spare.extend(wave.into_iter().map(|block| block.bytes));
+        open.retain(|source| !source.ended);
     }
     Ok(())
 }
 
-fn absorb(pass: &mut Pass<'_>, open: &mut [Open], scanned: Scanned, block: &Block) -> io::Result<()> {
-    let reached = scan::reached(&scanned);
-    if let Some(source) = open.iter_mut().find(|source| source.blocks.source() == block.origin.source) {
-        source.reached = source.reached.max(reached);
-    }
+/// Whose blocks are read next, as places in `open`, which is put in the order of log time.
+fn turns(open: &mut [Open]) -> Vec<usize> {
+    open.sort_by_key(|source| (source.reached, source.blocks.source()));
+    let chosen = open.len().min(WAVE);
+    (0..chosen).flat_map(|turn| std::iter::repeat_n(turn, WAVE / chosen)).collect()
+}
+
+fn absorb(pass: &mut Pass<'_>, open: &mut [Open], turn: usize, scanned: Scanned, block: &Block) -> io::Result<()> {
+    open[turn].reached = open[turn].reached.max(scan::reached(&scanned));
     pass.absorb(scanned, block)?;
     // Log time is where the slowest source is; one that has told nothing yet holds it back.
-    if let Some(now) = open.iter().map(|source| source.reached).min().flatten() {
+    if let Some(now) = open.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {
         pass.advance(now);
     }
     Ok(())
-}
-
-/// Reads the next blocks. Sources that ended or failed leave `open`.
-fn next_wave(open: &mut Vec<Open>, spare: &mut Vec<Vec<u8>>, troubles: &mut Vec<String>) -> Vec<Block> {
-    open.sort_by_key(|source| (source.reached, source.blocks.source()));
-    let chosen = open.len().min(WAVE);
-    let each = WAVE / chosen.max(1);
-    let mut wave = Vec::with_capacity(WAVE);
-    let mut ended = Vec::new();
-    for source in open.iter_mut().take(chosen) {
-        for _ in 0..each {
-            match source.blocks.next(spare.pop().unwrap_or_default()) {
-                Ok(Some(block)) => wave.push(block),
-                Ok(None) => {
-                    ended.push(source.blocks.source());
-                    break;
-                }
-                Err(error) => troubles.push(format!("{}: {error}", source.name)),
-            }
-        }
-    }
-    open.retain(|source| !ended.contains(&source.blocks.source()));
-    wave
 }

@@ -105,6 +105,9 @@ impl Wrapped {
     }
 }
 
+/// How many facts are remembered without a search.
+const RECENT: usize = 1024;
+
 /// A line of the block, envelope included.
 #[derive(Clone, Copy, Debug)]
 struct Line<'t> {
@@ -122,6 +125,8 @@ struct Scanner<'f> {
     hasher: RandomState,
     ways: HashTable<u32>,
     facts: HashTable<u32>,
+    /// The facts that were learned lately, proxies' addresses and services.
+    recent: [Box<[Option<Fact>]>; 2],
     /// Prefixes seen in this block, by their bytes.
     prefixes: HashTable<(Box<[u8]>, Option<Wrapped>)>,
     last: (Vec<u8>, Option<Wrapped>),
@@ -143,6 +148,7 @@ impl<'f> Scanner<'f> {
             hasher: RandomState::default(),
             ways: HashTable::new(),
             facts: HashTable::new(),
+            recent: std::array::from_fn(|_| vec![None; RECENT].into()),
             prefixes: HashTable::new(),
             last: (vec![b'\n'], None),
             clock: Clock::default(),
@@ -319,7 +325,14 @@ impl<'f> Scanner<'f> {
             }
             _ => None,
         };
-        for fact in own.into_iter().chain(service) {
+        for (place, fact) in [(0, own), (1, service)] {
+            let Some(fact) = fact else { continue };
+            // Lines that follow each other teach the same things: most facts were just learned.
+            let recent = &mut self.recent[place][fact.slot(RECENT)];
+            if *recent == Some(fact) {
+                continue;
+            }
+            *recent = Some(fact);
             let Scanner { facts, hasher, out, .. } = self;
             let known = &mut out.facts;
             let hash = hasher.hash_one(fact);

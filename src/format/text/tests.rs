@@ -118,3 +118,18 @@ fn nom_sees_a_plan_as_a_parser_of_a_whole_line() {
     assert_ne!(spans.slots[Field::BytesSent as usize], Span::NONE);
     assert!((&plan).parse(&b"2026-03-01T10:00:00.001Z x"[..]).is_err());
 }
+
+#[test]
+fn a_byte_is_found_where_a_plain_loop_finds_it() {
+    let mut state = 1u64;
+    for _ in 0..20_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let len = (state >> 33) as usize % 70;
+        // Neighbours of the byte, which a carry could take for it.
+        let text: Vec<u8> = (0..len)
+            .map(|at| [b' ', b'!', 0x1f, 0x00, 0xa0, 0xff, b'a', b'b'][(state >> (at % 50)) as usize % 8])
+            .collect();
+        let expected = text.iter().position(|byte| *byte == b' ');
+        assert_eq!(find_byte(&text, b' '), expected, "{text:?}");
+    }
+}
