@@ -94,7 +94,10 @@ impl Ledger {
             let most = most_lines(&self.ways[number as usize]);
             let entry = &mut self.entries[number as usize];
             entry.counts.add(count);
-            for (_, number) in count.earliest.into_iter().take(most) {
+            for (start, number) in count.earliest.into_iter().take(most) {
+                if entry.enough.is_some_and(|(latest, _)| latest < start) {
+                    break;
+                }
                 let place = (scanned.legs.get(number as usize), scanned.lines.get(number as usize));
                 let (Some(leg), Some((at, len))) = place else {
                     break;

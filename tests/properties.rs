@@ -25,7 +25,7 @@ fn scanned(bytes: &[u8], read: usize, size: usize) -> Vec<Scanned> {
     let mut blocks = Blocks::new(Drip(bytes, read), SourceId(0), size);
     let mut found = Vec::new();
     while let Some(block) = blocks.next(Vec::new()).unwrap() {
-        found.push(scan::scan(&block, &formats, Options::default()));
+        found.push(scan::scan(&block, &formats, Options::default(), Scanned::default()));
     }
     found
 }

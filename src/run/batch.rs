@@ -61,26 +61,33 @@ pub fn run(pass: &mut Pass<'_>, sources: &[Source], stop: &AtomicBool) -> io::Re
     }
     let threads = pass.settings.threads;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
-    let mut spare: Vec<Vec<u8>> = Vec::new();
+    let (mut spare, mut used) = (Vec::<Vec<u8>>::new(), Vec::<Scanned>::new());
     while !open.is_empty() && !stop.load(Ordering::Relaxed) {
         let turns = turns(&mut open);
         if pool.current_num_threads() == 1 {
             // Each block is used up while it is still in the cache.
             for turn in turns {
                 let Some(block) = open[turn].read(&mut spare, &mut pass.troubles) else { continue };
-                let scanned = pass.scan(&block);
-                absorb(pass, &mut open, turn, scanned, &block)?;
+                let mut scanned = pass.scan(&block, used.pop().unwrap_or_default());
+                absorb(pass, &mut open, turn, &mut scanned, &block)?;
                 spare.push(block.bytes);
+                used.push(scanned);
             }
         } else {
-            let read = |turn: usize| Some((turn, open[turn].read(&mut spare, &mut pass.troubles)?));
-            let wave: Vec<(usize, Block)> = turns.into_iter().filter_map(read).collect();
+            let read = |turn: usize| {
+                let block = open[turn].read(&mut spare, &mut pass.troubles)?;
+                Some((turn, block, used.pop().unwrap_or_default()))
+            };
+            let mut wave: Vec<(usize, Block, Scanned)> = turns.into_iter().filter_map(read).collect();
             let (formats, options) = (&pass.settings.formats, pass.scanning());
-            let scan = |(_, block): &(usize, Block)| scan::scan(block, formats, options);
-            let scanned: Vec<Scanned> = pool.install(|| wave.par_iter().map(scan).collect());
-            for (scanned, (turn, block)) in scanned.into_iter().zip(wave) {
-                absorb(pass, &mut open, turn, scanned, &block)?;
+            let scan = |(_, block, scanned): &mut (usize, Block, Scanned)| {
+                *scanned = scan::scan(block, formats, options, std::mem::take(scanned));
+            };
+            pool.install(|| wave.par_iter_mut().for_each(scan));
+            for (turn, block, mut scanned) in wave {
+                absorb(pass, &mut open, turn, &mut scanned, &block)?;
                 spare.push(block.bytes);
+                used.push(scanned);
             }
         }
         open.retain(|source| !source.ended);
@@ -95,8 +102,8 @@ fn turns(open: &mut [Open]) -> Vec<usize> {
     (0..chosen).flat_map(|turn| std::iter::repeat_n(turn, WAVE / chosen)).collect()
 }
 
-fn absorb(pass: &mut Pass<'_>, open: &mut [Open], turn: usize, scanned: Scanned, block: &Block) -> io::Result<()> {
-    open[turn].reached = open[turn].reached.max(scan::reached(&scanned));
+fn absorb(pass: &mut Pass<'_>, open: &mut [Open], turn: usize, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
+    open[turn].reached = open[turn].reached.max(scan::reached(scanned));
     pass.absorb(scanned, block)?;
     // Log time is where the slowest source is; one that has told nothing yet holds it back.
     if let Some(now) = open.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {

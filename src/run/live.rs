@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::Pass;
-use crate::scan;
+use crate::scan::{self, Scanned};
 use crate::source::block::{Block, Blocks};
 use crate::source::{Source, SourceId};
 
@@ -51,12 +51,13 @@ fn read(input: impl Read, blocks: &SyncSender<io::Result<Block>>) {
 fn pump(pass: &mut Pass<'_>, arriving: &Receiver<io::Result<Block>>, stop: &AtomicBool, name: &str) -> io::Result<()> {
     let mut ticked = now();
     let (mut fresh, mut pause) = (false, TICK);
+    let mut scanned = Scanned::default();
     while !stop.load(Ordering::Relaxed) {
         match arriving.recv_timeout(TICK) {
             Ok(Ok(block)) => {
-                let scanned = pass.scan(&block);
+                scanned = pass.scan(&block, scanned);
                 let reached = scan::reached(&scanned);
-                pass.absorb(scanned, &block)?;
+                pass.absorb(&mut scanned, &block)?;
                 if let Some(reached) = reached {
                     pass.advance(reached);
                 }

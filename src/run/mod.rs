@@ -98,9 +98,9 @@ impl<'s> Pass<'s> {
         }
     }
 
-    /// Scans a block; any thread may do it.
-    pub fn scan(&self, block: &Block) -> Scanned {
-        scan::scan(block, &self.settings.formats, self.scanning())
+    /// Scans a block; any thread may do it. `spare` is a result that was absorbed.
+    pub fn scan(&self, block: &Block, spare: Scanned) -> Scanned {
+        scan::scan(block, &self.settings.formats, self.scanning(), spare)
     }
 
     /// How blocks are to be scanned.
@@ -108,19 +108,19 @@ impl<'s> Pass<'s> {
         scan::Options { keep: self.sink.wants_connections() }
     }
 
-    /// Takes over what a block held.
-    pub fn absorb(&mut self, mut scanned: Scanned, block: &Block) -> io::Result<()> {
+    /// Takes over what a block held; `scanned` may be used again.
+    pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
         let closing = &mut self.closing;
-        let mut numbers = closing.ledger.absorb(&scanned, &block.bytes);
+        let mut numbers = closing.ledger.absorb(scanned, &block.bytes);
         let mut kept = std::mem::take(&mut scanned.kept).into_iter();
         for leg in &scanned.legs {
-            let mut leg = numbers.leg(leg, &scanned, &mut closing.ledger);
+            let mut leg = numbers.leg(leg, scanned, &mut closing.ledger);
             if let Some((pod, record)) = kept.next() {
                 leg.kept = closing.kept.put((closing.ledger.names.intern(scanned.names.get(pod)), record));
             }
             self.pairer.push(leg, closing);
         }
-        self.tally.merge(scanned.tally);
+        self.tally.merge(std::mem::take(&mut scanned.tally));
         self.pairer.sweep(closing);
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
         if closing.connections.len() >= self.settings.pairing.hold { self.show() } else { Ok(()) }
