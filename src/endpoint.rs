@@ -73,6 +73,7 @@ impl Endpoint {
 
     /// The same endpoint where names have other numbers. A name that became none takes the endpoint along.
     #[must_use]
+    #[inline]
     pub fn renamed(self, mut rename: impl FnMut(Sym) -> Sym) -> Endpoint {
         match self.0 >> KIND {
             kind @ (V6 | NAMED) => match rename(Sym(self.ip().payload())) {

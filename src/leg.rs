@@ -274,6 +274,7 @@ impl Leg {
 
     /// The same leg where names have other numbers.
     #[must_use]
+    #[inline]
     pub fn renamed(&self, mut rename: impl FnMut(Sym) -> Sym) -> Leg {
         Leg {
             wire: self.wire.renamed(&mut rename),

@@ -103,7 +103,7 @@ fn turns(open: &mut [Open]) -> Vec<usize> {
 }
 
 fn absorb(pass: &mut Pass<'_>, open: &mut [Open], turn: usize, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
-    open[turn].reached = open[turn].reached.max(scan::reached(scanned));
+    open[turn].reached = open[turn].reached.max(scanned.reached);
     pass.absorb(scanned, block)?;
     // Log time is where the slowest source is; one that has told nothing yet holds it back.
     if let Some(now) = open.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::Pass;
-use crate::scan::{self, Scanned};
+use crate::scan::Scanned;
 use crate::source::block::{Block, Blocks};
 use crate::source::{Source, SourceId};
 
@@ -56,9 +56,8 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<io::Result<Block>>, stop: &Atom
         match arriving.recv_timeout(TICK) {
             Ok(Ok(block)) => {
                 scanned = pass.scan(&block, scanned);
-                let reached = scan::reached(&scanned);
                 pass.absorb(&mut scanned, &block)?;
-                if let Some(reached) = reached {
+                if let Some(reached) = scanned.reached {
                     pass.advance(reached);
                 }
                 fresh = true;

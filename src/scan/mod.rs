@@ -51,6 +51,8 @@ pub struct Scanned {
     pub lines: Vec<(u32, u32)>,
     /// The records, if they were to be kept, each with its pod.
     pub kept: Vec<(Sym, Kept)>,
+    /// The latest end of its connections: how far the block has come in log time.
+    pub reached: Option<Micros>,
     /// What was counted.
     pub tally: Tally,
 }
@@ -65,7 +67,7 @@ impl Scanned {
         self.legs.clear();
         self.lines.clear();
         self.kept.clear();
-        Scanned { tally: Tally::default(), ..self }
+        Scanned { reached: None, tally: Tally::default(), ..self }
     }
 }
 
@@ -311,6 +313,7 @@ impl<'f> Scanner<'f> {
             self.out.kept.push((wrapped.pod, record.keep()));
         }
         self.out.ways[leg.way as usize].1.add(start, self.out.legs.len() as u32);
+        self.out.reached = self.out.reached.max(Some(leg.end()));
         self.out.legs.push(leg);
         self.out.lines.push(place);
     }
@@ -382,9 +385,4 @@ impl<'f> Scanner<'f> {
 fn is_access_object(message: &[u8]) -> bool {
     let has = |key: &[u8]| memchr::memmem::find(message, key).is_some();
     has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
-}
-
-/// The instant that a block has reached, for reading several inputs side by side: its latest end.
-pub fn reached(scanned: &Scanned) -> Option<Micros> {
-    scanned.legs.iter().map(Leg::end).max()
 }
