@@ -179,3 +179,35 @@ fn connections_show_both_legs_with_istios_keys() {
     assert_eq!(weak[0]["inbound"]["pod"], "manager-7948dffbdd-sh7rx");
     assert_eq!(weak[0]["outbound"]["duration"], 521);
 }
+
+/// A log of `count` connections, a second apart, each with both legs ten lines apart.
+fn long_log(count: u64, wrong_clock: bool) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for number in 0..count {
+        let at = |extra: u64| {
+            let second = number + extra;
+            format!(
+                "2026-03-{:02}T{:02}:{:02}:{:02}.000Z",
+                1 + second / 86_400,
+                second / 3600 % 24,
+                second / 60 % 60,
+                second % 60
+            )
+        };
+        let port = 32_768 + number % 28_000;
+        lines.push((number * 10, format!("a-0 istio-proxy [{}] \"- - -\" 0 - - - \"-\" 1 2 3 - \"-\" \"-\" \"-\" \"-\" \"10.0.0.2:80\" outbound|80||b.b.svc.cluster.local 10.0.0.1:{port} 10.9.9.9:80 10.0.0.1:{} - -\n", at(0), port + 1)));
+        lines.push((number * 10 + 105, format!("b-0 istio-proxy [{}] \"- - -\" 0 - - - \"-\" 1 2 3 - \"-\" \"-\" \"-\" \"-\" \"10.0.0.2:80\" inbound|80|| 127.0.0.6:1 10.0.0.2:80 10.0.0.1:{port} - -\n", at(0))));
+    }
+    if wrong_clock {
+        let line = String::from_utf8(story()).unwrap().lines().next().unwrap().replace("2020-07-23", "2099-07-23");
+        lines.push((50, line + "\n"));
+    }
+    lines.sort();
+    lines.into_iter().flat_map(|(_, line)| line.into_bytes()).collect()
+}
+
+#[test]
+fn one_line_with_a_wrong_clock_loses_no_pair() {
+    let report = json(&run_with(&["-o", "json"], &long_log(20_000, true)));
+    assert_eq!(report["connections"]["paired"], 20_000);
+}

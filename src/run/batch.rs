@@ -24,7 +24,7 @@ const SMALLEST: usize = 64 << 10;
 struct Open {
     blocks: Blocks<Input>,
     name: String,
-    /// The latest end of a connection that this source told of.
+    /// How far this source has come in log time.
     reached: Option<Micros>,
     ended: bool,
 }
