@@ -93,6 +93,8 @@ impl Endpoint {
 impl Ip {
     /// No address.
     pub const NONE: Ip = Ip(0);
+    /// Some address or other: there were too many to tell apart.
+    pub const UNTOLD: Ip = Ip((NAMED + 1) << KIND);
 
     /// Whether there is no address.
     pub const fn is_none(self) -> bool {

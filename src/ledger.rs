@@ -18,9 +18,11 @@ use crate::scan::{Count, Scanned};
 use crate::source::Origin;
 
 /// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
-const MOST_WAYS: usize = 200_000;
+const MOST_WAYS: usize = 120_000;
+/// Past so many, by their outcome only. Nothing that clients or servers choose makes more of them than that.
+const MOST_COARSE: usize = MOST_WAYS + 20_000;
 /// Past so many names, new ones are absent where a way or an address needs one.
-const MOST_NAMES: usize = 1_000_000;
+const MOST_NAMES: usize = 400_000;
 /// How much of a line is kept.
 const LONGEST: usize = 4096;
 
@@ -123,7 +125,10 @@ impl Ledger {
         if self.ways.len() < MOST_WAYS {
             return (self.add(way), false);
         }
-        let way = way.coarse();
+        let mut way = way.coarse();
+        if self.ways.len() >= MOST_COARSE && self.find(&way).is_none() {
+            way = way.nameless();
+        }
         (self.find(&way).unwrap_or_else(|| self.add(way)), true)
     }
 
@@ -162,11 +167,18 @@ impl Ledger {
             *self.matched.entry(matched).or_default() += 1;
             // Who answered is told of connections to the very address that was dialled, and of those refused; of
             // the others it is enough that another address answered.
-            if out.direct || inn.refused {
-                add(&mut self.links, (out.way, inn.way));
+            if (out.direct || inn.refused)
+                && (self.links.len() < MOST_WAYS || self.links.contains_key(&(out.way, inn.way)))
+            {
+                *self.links.entry((out.way, inn.way)).or_default() += 1;
             }
         } else {
-            add(&mut self.alone, (leading.way, leading.other()));
+            // Those that failed have no other side, and ways are few enough to keep one count each without it.
+            let failed = leading.side.is_client() && self.ways[leading.way as usize].failed_to_connect();
+            let other = if failed { Ip::NONE } else { leading.other() };
+            let known =
+                self.alone.len() < MOST_WAYS || other.is_none() || self.alone.contains_key(&(leading.way, other));
+            *self.alone.entry((leading.way, if known { other } else { Ip::UNTOLD })).or_default() += 1;
         }
     }
 
@@ -255,15 +267,6 @@ fn most_lines(way: &Way) -> usize {
     }
     let misled = way.direct || way.protocol == Protocol::Tcp || way.status >= 500;
     usize::from(way.side != Side::Inbound && misled)
-}
-
-/// Counts one, unless there are too many to tell apart.
-fn add<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, u64, RandomState>, key: K) {
-    if counts.len() < MOST_WAYS {
-        *counts.entry(key).or_default() += 1;
-    } else if let Some(count) = counts.get_mut(&key) {
-        *count += 1;
-    }
 }
 
 /// Our number of a block's name; absent if it is new and there are too many.

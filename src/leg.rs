@@ -133,6 +133,19 @@ impl Way {
         }
     }
 
+    /// What is left when there are too many even of those: how it ended.
+    #[must_use]
+    pub fn nameless(&self) -> Way {
+        Way {
+            namespace: Sym::NONE,
+            workload: Sym::NONE,
+            source: SourceId(0),
+            cluster: Sym::NONE,
+            direct: false,
+            ..self.coarse()
+        }
+    }
+
     /// Whether the connection never came about: nothing to pair it with.
     pub fn failed_to_connect(&self) -> bool {
         self.flags.has(Class::Connect) || self.flags.has(Class::NoUpstream)
