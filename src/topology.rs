@@ -101,6 +101,8 @@ pub struct Topology {
     services: BTreeMap<Endpoint, BTreeMap<Service, Proof>>,
     /// What clients dialled to reach a service that is not the endpoint itself.
     virtuals: BTreeMap<Endpoint, BTreeSet<Service>>,
+    /// What TCP clients dialled that a cluster took to another address.
+    dialled: BTreeMap<Sym, BTreeSet<Endpoint>>,
     /// Services that have an endpoint whose proxy wrote lines.
     meshed: BTreeSet<Service>,
 }
@@ -178,15 +180,20 @@ impl Topology {
     /// What TCP clients dial to be connected to another address is a service's, unless a pod has it.
     fn learn_virtual(&mut self, way: &Way, names: &Names) {
         let cluster = Cluster::read(names.get(way.cluster));
-        let dialled =
-            way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.failed_to_connect();
-        if dialled
-            && cluster.direction == Direction::Outbound
-            && !self.pods.contains_key(&way.dest.ip())
-            && !way.dest.is_none()
-        {
+        let dialled = way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.dest.is_none();
+        if !dialled || cluster.direction != Direction::Outbound {
+            return;
+        }
+        self.dialled.entry(way.cluster).or_default().insert(way.dest);
+        if !way.failed_to_connect() && !self.pods.contains_key(&way.dest.ip()) {
             self.virtuals.entry(way.dest).or_default().insert(Service(self.hosts.intern(cluster.host)));
         }
+    }
+
+    /// How many different addresses TCP clients dialled that this cluster took elsewhere: one for a service's virtual
+    /// address, many for a listener that catches a whole port.
+    pub fn fan_in(&self, cluster: Sym) -> usize {
+        self.dialled.get(&cluster).map_or(0, BTreeSet::len)
     }
 
     /// The services that an endpoint belongs to, the best proof first, then by name.
@@ -221,6 +228,11 @@ impl Topology {
     /// Namespace and name of the pod with this address, if an envelope gave them.
     pub fn pod_of(&self, ip: Ip) -> Option<(Sym, Sym)> {
         self.pods.get(&ip).copied().filter(|(_, pod)| !pod.is_none())
+    }
+
+    /// Whether an endpoint of the service has a proxy that wrote lines.
+    pub fn is_meshed(&self, service: Service) -> bool {
+        self.meshed.contains(&service)
     }
 
     /// Whether an address is a gateway's.

@@ -211,3 +211,35 @@ fn one_line_with_a_wrong_clock_loses_no_pair() {
     let report = json(&run_with(&["-o", "json"], &long_log(20_000, true)));
     assert_eq!(report["connections"]["paired"], 20_000);
 }
+
+/// A TCP leg of a client's sidecar in Istio 1.9's format.
+fn outbound(second: u32, host: &str, cluster: &str, local: &str, dest: &str) -> String {
+    format!(
+        "a-0 istio-proxy [2026-03-01T10:00:{second:02}.000Z] \"- - -\" 0 - - - \"-\" 1 2 3 - \"-\" \"-\" \"-\" \"-\" \"{host}\" {cluster} {local} {dest} 10.0.0.1:4{second:04} - -\n"
+    )
+}
+
+fn names_of_findings(log: &str) -> Vec<String> {
+    let report = json(&run_with(&["-o", "json"], log.as_bytes()));
+    report["findings"].as_array().unwrap().iter().map(|finding| finding["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_virtual_address_that_another_name_points_at_is_not_stolen() {
+    // `ext` resolves to the virtual address of `idle`, which other clients dial as such.
+    let ext = outbound(1, "10.9.0.221:80", "outbound|80||ext.app.svc.cluster.local", "10.0.0.1:30001", "10.9.0.50:80");
+    let idle = outbound(2, "10.0.0.9:80", "outbound|80||idle.m.svc.cluster.local", "10.0.0.1:30002", "10.9.0.221:80");
+    assert!(names_of_findings(&format!("{ext}{idle}")).is_empty());
+}
+
+#[test]
+fn a_server_without_a_sidecar_can_be_stolen_from() {
+    // `db` has an endpoint without a proxy; then a catch-all of `ext` takes what is dialled on its port.
+    let known =
+        outbound(1, "10.0.0.7:5432", "outbound|5432||db.d.svc.cluster.local", "10.0.0.1:30001", "10.9.0.7:5432");
+    let stolen =
+        outbound(2, "10.0.0.9:5432", "outbound|5432||ext.app.svc.cluster.local", "10.0.0.1:30002", "10.0.0.7:5432");
+    let other =
+        outbound(3, "10.0.0.9:5432", "outbound|5432||ext.app.svc.cluster.local", "10.0.0.1:30003", "10.0.0.8:5432");
+    assert_eq!(names_of_findings(&format!("{known}{stolen}{other}")), ["unexpected-cluster"]);
+}

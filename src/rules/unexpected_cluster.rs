@@ -88,6 +88,15 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     if outside && internal(String::from_utf8_lossy(seen.cluster.host).into_owned()) {
         return false;
     }
+    // A service's virtual address can be the endpoint of another one, an ExternalName's for example. Unless proxies
+    // say that pods serve there, an address that alone leads to this cluster, and is answered, is the cluster's own.
+    let topology = claims.topology;
+    let pods = topology.is_pod(way.dest.ip()) || owners.iter().any(|(owner, _)| topology.is_meshed(*owner));
+    let answered =
+        topology.virtual_services(way.dest).any(|service| topology.host(service).as_bytes() == seen.cluster.host);
+    if !pods && answered && topology.fan_in(way.cluster) < 2 {
+        return false;
+    }
     let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip());
     known && !claims.topology.serves(way.dest, seen.cluster.host)
 }
