@@ -74,6 +74,8 @@ pub struct Ledger {
     entries: Vec<Entry>,
     table: HashTable<u32>,
     hasher: RandomState,
+    /// By scanner.
+    numbers: Vec<Numbers>,
     facts: Vec<Fact>,
     fact_table: HashTable<u32>,
     links: HashMap<(u32, u32), u64, RandomState>,
@@ -85,13 +87,26 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over a block's ways, facts and names; `bytes` is the block. Its legs get their numbers by what is returned.
-    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) -> Numbers {
-        let mut renamed: Vec<Option<Sym>> = vec![None; scanned.names.len()];
-        let mut numbers = Vec::with_capacity(scanned.ways.len());
-        for (way, count) in &scanned.ways {
-            let (number, simplified) = self.number(way, &scanned.names, &mut renamed);
-            numbers.push(number);
+    /// Takes over what a block tells that is new, and its counts; `bytes` is the block. From then on [`Ledger::leg`]
+    /// knows its numbers.
+    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) {
+        if self.numbers.len() <= scanned.scanner {
+            self.numbers.resize_with(scanned.scanner + 1, Numbers::default);
+        }
+        let mut numbers = std::mem::take(&mut self.numbers[scanned.scanner]);
+        if scanned.anew {
+            numbers = Numbers::default();
+        }
+        numbers.names.extend(scanned.names.iter().map(|name| self.name(name)));
+        for way in &scanned.ways {
+            let way = way.renamed(|name| numbers.name(name));
+            numbers.ways.push(self.number(&way));
+        }
+        for fact in &scanned.facts {
+            self.learn(fact.renamed(|name| numbers.name(name)));
+        }
+        for (way, count) in &scanned.counts {
+            let (number, simplified) = numbers.ways[*way as usize];
             self.simplified += if simplified { count.legs } else { 0 };
             let most = most_lines(&self.ways[number as usize]);
             let entry = &mut self.entries[number as usize];
@@ -108,22 +123,34 @@ impl Ledger {
                 entry.note(most, leg.start, leg.origin, line);
             }
         }
-        for fact in &scanned.facts {
-            let fact = fact.renamed(|name| rename(&mut self.names, &scanned.names, &mut renamed, name));
-            self.learn(fact);
-        }
-        Numbers { ways: numbers, renamed }
+        self.numbers[scanned.scanner] = numbers;
     }
 
-    /// The ledger's number of a block's way, and whether it had to be simplified.
-    fn number(&mut self, way: &Way, theirs: &Names, renamed: &mut [Option<Sym>]) -> (u32, bool) {
-        let names = &mut self.names;
-        let way = way.renamed(|name| rename(names, theirs, renamed, name));
-        if let Some(number) = self.find(&way) {
+    /// A scanner's leg with the ledger's numbers.
+    #[inline]
+    pub fn leg(&self, leg: &Leg, scanner: usize) -> Leg {
+        let numbers = &self.numbers[scanner];
+        let leg = Leg { way: numbers.ways[leg.way as usize].0, ..*leg };
+        leg.renamed(|name| numbers.name(name))
+    }
+
+    /// The ledger's number of a scanner's name.
+    pub fn renamed(&self, name: Sym, scanner: usize) -> Sym {
+        self.numbers[scanner].name(name)
+    }
+
+    /// Our number of a name; absent if it is new and there are too many.
+    fn name(&mut self, text: &[u8]) -> Sym {
+        if self.names.len() < MOST_NAMES { self.names.intern(text) } else { self.names.find(text).unwrap_or(Sym::NONE) }
+    }
+
+    /// The ledger's number of a way, and whether it had to be simplified.
+    fn number(&mut self, way: &Way) -> (u32, bool) {
+        if let Some(number) = self.find(way) {
             return (number, false);
         }
         if self.ways.len() < MOST_WAYS {
-            return (self.add(way), false);
+            return (self.add(*way), false);
         }
         let mut way = way.coarse();
         if self.ways.len() >= MOST_COARSE && self.find(&way).is_none() {
@@ -218,19 +245,23 @@ impl Ledger {
     }
 }
 
-/// What the numbers of a block became in the ledger.
+/// What a scanner's numbers are in the ledger.
 #[derive(Debug)]
-pub struct Numbers {
-    ways: Vec<u32>,
-    renamed: Vec<Option<Sym>>,
+struct Numbers {
+    names: Vec<Sym>,
+    /// Number, and whether the way had to be simplified.
+    ways: Vec<(u32, bool)>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { names: vec![Sym::NONE], ways: Vec::new() }
+    }
 }
 
 impl Numbers {
-    /// The leg with the ledger's numbers.
-    pub fn leg(&mut self, leg: &Leg, scanned: &Scanned, ledger: &mut Ledger) -> Leg {
-        let Numbers { ways, renamed } = self;
-        let leg = Leg { way: ways[leg.way as usize], ..*leg };
-        leg.renamed(|name| rename(&mut ledger.names, &scanned.names, renamed, name))
+    fn name(&self, name: Sym) -> Sym {
+        self.names[name.0 as usize]
     }
 }
 
@@ -267,13 +298,4 @@ fn most_lines(way: &Way) -> usize {
     }
     let misled = way.direct || way.protocol == Protocol::Tcp || way.status >= 500;
     usize::from(way.side != Side::Inbound && misled)
-}
-
-/// Our number of a block's name; absent if it is new and there are too many.
-fn rename(ours: &mut Names, theirs: &Names, renamed: &mut [Option<Sym>], name: Sym) -> Sym {
-    let known = &mut renamed[name.0 as usize];
-    *known.get_or_insert_with(|| {
-        let text = theirs.get(name);
-        if ours.len() < MOST_NAMES { ours.intern(text) } else { ours.find(text).unwrap_or(Sym::NONE) }
-    })
 }

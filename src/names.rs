@@ -78,13 +78,6 @@ impl Names {
         String::from_utf8_lossy(self.get(name))
     }
 
-    /// Forgets every text, and keeps the room for others.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.truncate(1);
-        self.table.clear();
-    }
-
     /// How many texts there are, the empty one included.
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -3,7 +3,8 @@
 use logscan::endpoint::Endpoint;
 use logscan::format::Formats;
 use logscan::leg::Leg;
-use logscan::scan::{self, Options, Scanned, Tally};
+use logscan::names::Names;
+use logscan::scan::{Options, Scanned, Scanner, Tally};
 use logscan::source::SourceId;
 use logscan::source::block::Blocks;
 use proptest::prelude::*;
@@ -23,9 +24,10 @@ fn scanned(bytes: &[u8], read: usize, size: usize) -> Vec<Scanned> {
     }
     let formats = Formats::built_in().unwrap();
     let mut blocks = Blocks::new(Drip(bytes, read), SourceId(0), size);
+    let mut scanner = Scanner::new(&formats, Options::default(), 0);
     let mut found = Vec::new();
     while let Some(block) = blocks.next(Vec::new()).unwrap() {
-        found.push(scan::scan(&block, &formats, Options::default(), Scanned::default()));
+        found.push(scanner.scan(&block, Scanned::default()));
     }
     found
 }
@@ -34,10 +36,15 @@ fn scanned(bytes: &[u8], read: usize, size: usize) -> Vec<Scanned> {
 fn told(parts: Vec<Scanned>) -> (Vec<String>, String) {
     let mut tally = Tally::default();
     let mut legs = Vec::new();
+    let (mut names, mut ways) = (Names::default(), Vec::new());
     for part in parts {
-        let names = &part.names;
+        for name in &part.names {
+            names.intern(name);
+        }
+        ways.extend_from_slice(&part.ways);
+        let names = &names;
         for leg in &part.legs {
-            let (way, _) = &part.ways[leg.way as usize];
+            let way = &ways[leg.way as usize];
             let text = |name| String::from_utf8_lossy(names.get(name)).into_owned();
             let plain = Leg {
                 way: 0,

@@ -1,31 +1,28 @@
-//! The pump for files: waves of blocks are scanned side by side and absorbed in order.
+//! The pump for files: while one wave of blocks is absorbed, in order, the next one is read and scanned side by side.
 //!
 //! The next blocks always come from the sources that are furthest behind in log time, so that the archives of
 //! many pods are read as one stream, whatever their sizes. How blocks are chosen does not depend on threads.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use rayon::prelude::*;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Pass;
 use crate::field::value::Micros;
-use crate::scan::{self, Scanned};
+use crate::scan::{Scanned, Scanner};
 use crate::source::block::{Block, Blocks};
 use crate::source::{Input, Source, SourceId};
 
 /// Blocks in flight at a time. Fixed, so that the choice of blocks does not depend on the number of cores.
-const WAVE: usize = 4;
-/// The largest block, and the smallest where there are many sources. Names and ways are looked up once a block, so
-/// that large ones are cheaper: 4 MiB took a fifth less time than 1 MiB.
-const BLOCK: usize = 4 << 20;
+const WAVE: usize = 8;
+/// The largest block, and the smallest where there are many sources. A block and what is made of it fit a core's
+/// cache: 4 MiB took a tenth more time.
+const BLOCK: usize = 512 << 10;
 const SMALLEST: usize = 64 << 10;
 
 struct Open {
     blocks: Blocks<Input>,
     name: String,
-    /// How far this source has come in log time.
-    reached: Option<Micros>,
     ended: bool,
 }
 
@@ -43,70 +40,125 @@ impl Open {
     }
 }
 
+/// How far a source has come, as far as it was absorbed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    reached: Option<Micros>,
+    ended: bool,
+}
+
+/// A block that was scanned.
+struct Done {
+    /// Its place in the wave.
+    number: usize,
+    /// Whose it is, as a place in the list of open sources.
+    turn: usize,
+    block: Block,
+    result: Scanned,
+}
+
+/// Gives out the blocks of a wave; buffers that were used go round.
+#[derive(Default)]
+struct Feed {
+    open: Vec<Open>,
+    turns: Vec<usize>,
+    number: usize,
+    spare: Vec<Vec<u8>>,
+    used: Vec<Scanned>,
+    done: Vec<Done>,
+    troubles: Vec<String>,
+}
+
+impl Feed {
+    fn next(&mut self) -> Option<(usize, usize, Block, Scanned)> {
+        while let Some(turn) = self.turns.get(self.number).copied() {
+            self.number += 1;
+            if let Some(block) = self.open[turn].read(&mut self.spare, &mut self.troubles) {
+                return Some((self.number, turn, block, self.used.pop().unwrap_or_default()));
+            }
+        }
+        None
+    }
+}
+
 /// Reads every source to its end, or until `stop` is set. A source that cannot be opened or read is a trouble of
 /// the pass, and the others go on. Errors are those of the output.
 pub fn run(pass: &mut Pass<'_>, sources: &[Source], stop: &AtomicBool) -> io::Result<()> {
     let size = (16 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
-    let mut open = Vec::new();
+    let mut feed = Feed::default();
     for (number, source) in sources.iter().enumerate() {
         match source.open() {
-            Ok(input) => open.push(Open {
+            Ok(input) => feed.open.push(Open {
                 blocks: Blocks::new(input, SourceId(number as u32), size),
                 name: source.name(),
-                reached: None,
                 ended: false,
             }),
             Err(error) => pass.troubles.push(format!("{}: {error}", source.name())),
         }
     }
-    let threads = pass.settings.threads;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
-    let (mut spare, mut used) = (Vec::<Vec<u8>>::new(), Vec::<Scanned>::new());
-    while !open.is_empty() && !stop.load(Ordering::Relaxed) {
-        let turns = turns(&mut open);
-        if pool.current_num_threads() == 1 {
-            // Each block is used up while it is still in the cache.
-            for turn in turns {
-                let Some(block) = open[turn].read(&mut spare, &mut pass.troubles) else { continue };
-                let mut scanned = pass.scan(&block, used.pop().unwrap_or_default());
-                absorb(pass, &mut open, turn, &mut scanned, &block)?;
-                spare.push(block.bytes);
-                used.push(scanned);
-            }
-        } else {
-            let read = |turn: usize| {
-                let block = open[turn].read(&mut spare, &mut pass.troubles)?;
-                Some((turn, block, used.pop().unwrap_or_default()))
-            };
-            let mut wave: Vec<(usize, Block, Scanned)> = turns.into_iter().filter_map(read).collect();
-            let (formats, options) = (&pass.settings.formats, pass.scanning());
-            let scan = |(_, block, scanned): &mut (usize, Block, Scanned)| {
-                *scanned = scan::scan(block, formats, options, std::mem::take(scanned));
-            };
-            pool.install(|| wave.par_iter_mut().for_each(scan));
-            for (turn, block, mut scanned) in wave {
-                absorb(pass, &mut open, turn, &mut scanned, &block)?;
-                spare.push(block.bytes);
-                used.push(scanned);
-            }
+    let mut progress = vec![Progress::default(); feed.open.len()];
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(pass.settings.threads).build().map_err(io::Error::other)?;
+    let mut scanners: Vec<Scanner<'_>> =
+        (0..pool.current_num_threads().min(WAVE)).map(|number| pass.scanner(number)).collect();
+    let Some((own, others)) = scanners.split_first_mut() else { return Ok(()) };
+    let mut wave = Vec::new();
+    loop {
+        (feed.turns, feed.number) = (turns(&feed.open, &progress), 0);
+        let ended: Vec<bool> = feed.open.iter().map(|source| source.ended).collect();
+        if stop.load(Ordering::Relaxed) || feed.turns.is_empty() && wave.is_empty() {
+            pass.troubles.append(&mut feed.troubles);
+            return Ok(());
         }
-        open.retain(|source| !source.ended);
+        let shared = Mutex::new(feed);
+        let absorbed = pool.in_place_scope(|scope| {
+            for scanner in others.iter_mut() {
+                scope.spawn(|_| work(scanner, &shared));
+            }
+            let absorbed = wave.drain(..).try_for_each(|done| absorb(pass, &mut progress, done, &shared));
+            work(own, &shared);
+            absorbed
+        });
+        for (source, ended) in progress.iter_mut().zip(ended) {
+            source.ended = ended;
+        }
+        feed = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+        absorbed?;
+        std::mem::swap(&mut wave, &mut feed.done);
+        wave.sort_unstable_by_key(|done| done.number);
     }
-    Ok(())
 }
 
-/// Whose blocks are read next, as places in `open`, which is put in the order of log time.
-fn turns(open: &mut [Open]) -> Vec<usize> {
-    open.sort_by_key(|source| (source.reached, source.blocks.source()));
-    let chosen = open.len().min(WAVE);
-    (0..chosen).flat_map(|turn| std::iter::repeat_n(turn, WAVE / chosen)).collect()
+/// Scans blocks as long as the wave has some.
+fn work(scanner: &mut Scanner<'_>, feed: &Mutex<Feed>) {
+    while let Some((number, turn, block, spare)) = { lock(feed).next() } {
+        let result = scanner.scan(&block, spare);
+        lock(feed).done.push(Done { number, turn, block, result });
+    }
 }
 
-fn absorb(pass: &mut Pass<'_>, open: &mut [Open], turn: usize, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
-    open[turn].reached = open[turn].reached.max(scanned.reached);
-    pass.absorb(scanned, block)?;
+fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
+    feed.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whose blocks are read next: of those that are furthest behind, as far as was absorbed.
+fn turns(open: &[Open], progress: &[Progress]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..open.len()).filter(|source| !open[*source].ended).collect();
+    order.sort_by_key(|source| (progress[*source].reached, open[*source].blocks.source()));
+    order.truncate(WAVE);
+    let each = WAVE / order.len().max(1);
+    order.into_iter().flat_map(|turn| std::iter::repeat_n(turn, each)).collect()
+}
+
+fn absorb(pass: &mut Pass<'_>, progress: &mut [Progress], done: Done, feed: &Mutex<Feed>) -> io::Result<()> {
+    let Done { turn, block, mut result, .. } = done;
+    progress[turn].reached = progress[turn].reached.max(result.reached);
+    pass.absorb(&mut result, &block)?;
+    let mut feed = lock(feed);
+    feed.spare.push(block.bytes);
+    feed.used.push(result);
+    drop(feed);
     // Log time is where the slowest source is; one that has told nothing yet holds it back.
-    if let Some(now) = open.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {
+    if let Some(now) = progress.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {
         pass.advance(now);
     }
     Ok(())

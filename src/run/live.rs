@@ -51,13 +51,13 @@ fn read(input: impl Read, blocks: &SyncSender<io::Result<Block>>) {
 fn pump(pass: &mut Pass<'_>, arriving: &Receiver<io::Result<Block>>, stop: &AtomicBool, name: &str) -> io::Result<()> {
     let mut ticked = now();
     let (mut fresh, mut pause) = (false, TICK);
-    let mut scanned = Scanned::default();
+    let (mut scanner, mut result) = (pass.scanner(0), Scanned::default());
     while !stop.load(Ordering::Relaxed) {
         match arriving.recv_timeout(TICK) {
             Ok(Ok(block)) => {
-                scanned = pass.scan(&block, scanned);
-                pass.absorb(&mut scanned, &block)?;
-                if let Some(reached) = scanned.reached {
+                result = scanner.scan(&block, result);
+                pass.absorb(&mut result, &block)?;
+                if let Some(reached) = result.reached {
                     pass.advance(reached);
                 }
                 fresh = true;

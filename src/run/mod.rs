@@ -20,7 +20,7 @@ use crate::pair::{self, Closed, Connection, Pairer};
 use crate::record::Kept;
 use crate::report::{self, Gathered, Inputs, Report};
 use crate::rules;
-use crate::scan::{self, Scanned, Tally};
+use crate::scan::{self, Scanned, Scanner, Tally};
 use crate::sinks::{Shown, Sink, leg_object};
 use crate::source::block::Block;
 use crate::topology::Topology;
@@ -98,25 +98,20 @@ impl<'s> Pass<'s> {
         }
     }
 
-    /// Scans a block; any thread may do it. `spare` is a result that was absorbed.
-    pub fn scan(&self, block: &Block, spare: Scanned) -> Scanned {
-        scan::scan(block, &self.settings.formats, self.scanning(), spare)
-    }
-
-    /// How blocks are to be scanned.
-    pub fn scanning(&self) -> scan::Options {
-        scan::Options { keep: self.sink.wants_connections() }
+    /// A scanner for blocks of this pass; `number` tells it from the others.
+    pub fn scanner(&self, number: usize) -> Scanner<'s> {
+        Scanner::new(&self.settings.formats, scan::Options { keep: self.sink.wants_connections() }, number)
     }
 
     /// Takes over what a block held; `scanned` may be used again.
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
         let closing = &mut self.closing;
-        let mut numbers = closing.ledger.absorb(scanned, &block.bytes);
+        closing.ledger.absorb(scanned, &block.bytes);
         let mut kept = std::mem::take(&mut scanned.kept).into_iter();
         for leg in &scanned.legs {
-            let mut leg = numbers.leg(leg, scanned, &mut closing.ledger);
+            let mut leg = closing.ledger.leg(leg, scanned.scanner);
             if let Some((pod, record)) = kept.next() {
-                leg.kept = closing.kept.put((closing.ledger.names.intern(scanned.names.get(pod)), record));
+                leg.kept = closing.kept.put((closing.ledger.renamed(pod, scanned.scanner), record));
             }
             self.pairer.push(leg, closing);
         }

@@ -1,8 +1,10 @@
 //! The border: a block of bytes goes in, legs come out. Left of here everything borrows, right of here nothing.
 //!
-//! `scan` is pure: what it makes of a line depends on that line alone, so any thread may take any block, and
-//! any cut of the input into blocks gives the same legs. It allocates per block and per new name, not per line.
+//! What a scanner makes of a line depends on that line alone, so any scanner may take any block, and any cut of the
+//! input into blocks gives the same legs. What a scanner remembers from block to block are numbers: the name, way
+//! or fact that it met before is not told again. It allocates per block and per new name, not per line.
 
+mod known;
 mod tally;
 mod way;
 
@@ -10,6 +12,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use known::Known;
 use memchr::memchr;
 use way::Ends;
 
@@ -22,7 +25,7 @@ use crate::field::flag::Flags;
 use crate::field::value::{Clock, Micros};
 use crate::format::{Formats, Misfit};
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
-use crate::names::{Names, Sym, workload};
+use crate::names::{Sym, workload};
 use crate::other::Other;
 use crate::record::{Kept, Record, Spans};
 use crate::reject::Reason;
@@ -36,15 +39,22 @@ pub struct Options {
     pub keep: bool,
 }
 
-/// What a block holds.
+/// What a block holds. Names, ways and facts go by the numbers of the scanner that read it; those that it had not met
+/// in an earlier block are told here, so the blocks of one scanner are to be taken over in the order of their scan.
 #[derive(Debug, Default)]
 pub struct Scanned {
-    /// The names that the ways use.
-    pub names: Names,
-    /// The distinct ways, with what was counted of them.
-    pub ways: Vec<(Way, Count)>,
-    /// The distinct facts.
+    /// The scanner's number.
+    pub scanner: usize,
+    /// The scanner had met too much and forgot all of it: its numbers begin anew.
+    pub anew: bool,
+    /// The names that are new.
+    pub names: Vec<Box<[u8]>>,
+    /// The ways that are new.
+    pub ways: Vec<Way>,
+    /// The facts that are new.
     pub facts: Vec<Fact>,
+    /// The ways of this block, new or not, with what was counted of them.
+    pub counts: Vec<(u32, Count)>,
     /// The legs, in the order of their lines.
     pub legs: Vec<Leg>,
     /// Where each leg's line lies in the block: start and length, line end not included.
@@ -59,49 +69,16 @@ pub struct Scanned {
 
 impl Scanned {
     /// Empty, with the room that it had: new memory for every block would cost a tenth of a run.
-    #[must_use]
-    pub fn cleared(mut self) -> Scanned {
+    fn cleared(mut self) -> Scanned {
         self.names.clear();
         self.ways.clear();
         self.facts.clear();
+        self.counts.clear();
         self.legs.clear();
         self.lines.clear();
         self.kept.clear();
-        Scanned { reached: None, tally: Tally::default(), ..self }
+        Scanned { scanner: 0, anew: false, reached: None, tally: Tally::default(), ..self }
     }
-}
-
-/// Scans a block. `spare` is a result that is no longer needed, for its room.
-pub fn scan(block: &Block, formats: &Formats, options: Options, spare: Scanned) -> Scanned {
-    let mut scanner = Scanner::new(formats, options, block.origin.source, spare.cleared());
-    // Few lines are shorter than this, so the tables are seldom moved.
-    scanner.out.legs.reserve(block.bytes.len() / 200);
-    scanner.out.lines.reserve(block.bytes.len() / 200);
-    let coloured = memchr(0x1b, &block.bytes).is_some();
-    let (mut plain, mut spans) = (Vec::new(), Spans::default());
-    let (mut at, mut number) = (0, block.origin.line);
-    while at < block.bytes.len() {
-        let rest = &block.bytes[at..];
-        let end = memchr(b'\n', rest);
-        let line = &rest[..end.unwrap_or(rest.len())];
-        let origin = Origin { source: block.origin.source, line: number };
-        let place = (at as u32, line.len() as u32);
-        at += line.len() + 1;
-        number += 1;
-        scanner.out.tally.lines += 1;
-        if end.is_none() && block.torn {
-            scanner.out.tally.rejects.add(Reason::TooLong, origin, line, 0, None);
-            continue;
-        }
-        let mut text = line.strip_suffix(b"\r").unwrap_or(line);
-        if coloured && memchr(0x1b, text).is_some() {
-            envelope::strip_colour(text, &mut plain);
-            text = &plain;
-        }
-        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        scanner.line(Line { text, origin, place }, &mut spans);
-    }
-    scanner.finish(block.bytes.len() as u64)
 }
 
 /// What one prefix of a line says; looked up once a block.
@@ -133,37 +110,41 @@ struct Line<'t> {
     place: (u32, u32),
 }
 
-struct Scanner<'f> {
+/// Reads blocks, one after the other. Every thread has its own.
+pub struct Scanner<'f> {
     formats: &'f Formats,
     options: Options,
-    source: SourceId,
+    number: usize,
+    known: Known,
+    /// What this block holds.
     out: Scanned,
+    source: SourceId,
     hasher: RandomState,
-    ways: HashTable<u32>,
-    facts: HashTable<u32>,
     /// The facts that were learned lately, proxies' addresses and services.
     recent: [Box<[Option<Fact>]>; 2],
-    /// Prefixes seen in this block, by their bytes.
+    /// Prefixes seen, by their bytes.
     prefixes: HashTable<(Box<[u8]>, Option<Wrapped>)>,
     last: (Vec<u8>, Option<Wrapped>),
     clock: Clock,
     /// The format that fitted last.
     hint: usize,
+    /// Lines by format, and by envelope, of this block.
     format_counts: Vec<u64>,
     envelopes: Vec<(&'static str, u64)>,
     unwrapped: Vec<u8>,
 }
 
 impl<'f> Scanner<'f> {
-    fn new(formats: &'f Formats, options: Options, source: SourceId, out: Scanned) -> Scanner<'f> {
+    /// A scanner that has met nothing yet. `number` tells it from the others of the run.
+    pub fn new(formats: &'f Formats, options: Options, number: usize) -> Scanner<'f> {
         Scanner {
             formats,
             options,
-            source,
-            out,
+            number,
+            known: Known::default(),
+            out: Scanned::default(),
+            source: SourceId(0),
             hasher: RandomState::default(),
-            ways: HashTable::new(),
-            facts: HashTable::new(),
             recent: std::array::from_fn(|_| vec![None; RECENT].into()),
             prefixes: HashTable::new(),
             last: (vec![b'\n'], None),
@@ -175,17 +156,66 @@ impl<'f> Scanner<'f> {
         }
     }
 
-    fn finish(mut self, bytes: u64) -> Scanned {
-        self.out.reached = middle_end(&self.out.legs);
-        let tally = &mut self.out.tally;
-        tally.bytes = bytes;
-        tally.formats = self.format_counts.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
-        for (envelope, count) in self.envelopes {
-            if count > 0 {
-                *tally.envelopes.entry(envelope).or_default() += count;
+    /// Scans a block. `spare` is a result that is no longer needed, for its room.
+    pub fn scan(&mut self, block: &Block, spare: Scanned) -> Scanned {
+        self.begin(block, spare);
+        let coloured = memchr(0x1b, &block.bytes).is_some();
+        let (mut plain, mut spans) = (Vec::new(), Spans::default());
+        let (mut at, mut number) = (0, block.origin.line);
+        while at < block.bytes.len() {
+            let rest = &block.bytes[at..];
+            let end = memchr(b'\n', rest);
+            let line = &rest[..end.unwrap_or(rest.len())];
+            let origin = Origin { source: block.origin.source, line: number };
+            let place = (at as u32, line.len() as u32);
+            at += line.len() + 1;
+            number += 1;
+            self.out.tally.lines += 1;
+            if end.is_none() && block.torn {
+                self.out.tally.rejects.add(Reason::TooLong, origin, line, 0, None);
+                continue;
+            }
+            let mut text = line.strip_suffix(b"\r").unwrap_or(line);
+            if coloured && memchr(0x1b, text).is_some() {
+                envelope::strip_colour(text, &mut plain);
+                text = &plain;
+            }
+            let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+            self.line(Line { text, origin, place }, &mut spans);
+        }
+        self.finish(block.bytes.len() as u64)
+    }
+
+    fn begin(&mut self, block: &Block, spare: Scanned) {
+        self.out = Scanned { scanner: self.number, ..spare.cleared() };
+        if self.known.is_too_much() {
+            *self =
+                Scanner { out: std::mem::take(&mut self.out), ..Scanner::new(self.formats, self.options, self.number) };
+            self.out.anew = true;
+        }
+        self.known.begin();
+        self.source = block.origin.source;
+        // Few lines are shorter than this, so the tables are seldom moved.
+        self.out.legs.reserve(block.bytes.len() / 200);
+        self.out.lines.reserve(block.bytes.len() / 200);
+    }
+
+    fn finish(&mut self, bytes: u64) -> Scanned {
+        let mut out = std::mem::take(&mut self.out);
+        self.known.finish(&mut out);
+        out.reached = middle_end(&out.legs);
+        out.tally.bytes = bytes;
+        for (number, count) in self.format_counts.iter_mut().enumerate() {
+            if *count > 0 {
+                out.tally.formats.insert(number, std::mem::take(count));
             }
         }
-        self.out
+        for (envelope, count) in &mut self.envelopes {
+            if *count > 0 {
+                *out.tally.envelopes.entry(envelope).or_default() += std::mem::take(count);
+            }
+        }
+        out
     }
 
     fn line(&mut self, line: Line<'_>, spans: &mut Spans) {
@@ -249,9 +279,9 @@ impl<'f> Scanner<'f> {
         let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
         let wrapped = found.unwrap_or_else(|| {
             let wrapped = peel(prefix).map(|peeled| Wrapped {
-                namespace: self.out.names.intern(peeled.namespace.unwrap_or_default()),
-                workload: self.out.names.intern(workload(peeled.pod.unwrap_or_default())),
-                pod: self.out.names.intern(peeled.pod.unwrap_or_default()),
+                namespace: self.known.names.intern(peeled.namespace.unwrap_or_default()),
+                workload: self.known.names.intern(workload(peeled.pod.unwrap_or_default())),
+                pod: self.known.names.intern(peeled.pod.unwrap_or_default()),
                 envelope: self.envelope(peeled.envelope),
                 partial: peeled.partial,
             });
@@ -289,15 +319,15 @@ impl<'f> Scanner<'f> {
         self.out.tally.doubtful += u64::from(record.spans.doubtful);
         self.out.tally.tolerated += u64::from(record.spans.tolerated);
 
-        let ends = Ends::read(&record, &mut self.out.names);
-        let way = way::way(&record, &wrapped, self.source, &ends, &mut self.out.names);
+        let ends = Ends::read(&record, &mut self.known.names);
+        let way = way::way(&record, &wrapped, self.source, &ends, &mut self.known.names);
         self.learn(&way, &wrapped, &ends);
         let number = |field: Field| record.integer(field).unwrap_or(0);
         let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
         let leg = Leg {
             start,
             duration: u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX),
-            way: self.way(way.told(&wrapped, &ends)),
+            way: self.known.way(way, start, self.out.legs.len() as u32),
             wire: if wire.port() == 0 { Endpoint::NONE } else { wire },
             server: if way.side == Side::Inbound { ends.dest } else { ends.host },
             peer: ends.peer,
@@ -313,14 +343,13 @@ impl<'f> Scanner<'f> {
         if self.options.keep {
             self.out.kept.push((wrapped.pod, record.keep()));
         }
-        self.out.ways[leg.way as usize].1.add(start, self.out.legs.len() as u32);
         self.out.legs.push(leg);
         self.out.lines.push(place);
     }
 
     /// Takes down what a line teaches about the mesh.
     fn learn(&mut self, way: &Way, wrapped: &Wrapped, ends: &Ends) {
-        let names = &self.out.names;
+        let names = &self.known.names;
         let usable = |ip: Ip| !ip.is_none() && !ip.is_loopback(names);
         let own = |ip: Ip, sure: bool| {
             usable(ip).then_some(Fact::Own { namespace: wrapped.namespace, pod: wrapped.pod, ip, sure })
@@ -350,34 +379,8 @@ impl<'f> Scanner<'f> {
                 continue;
             }
             *recent = Some(fact);
-            let Scanner { facts, hasher, out, .. } = self;
-            let known = &mut out.facts;
-            let hash = hasher.hash_one(fact);
-            facts
-                .entry(
-                    hash,
-                    |number| known[*number as usize] == fact,
-                    |number| hasher.hash_one(known[*number as usize]),
-                )
-                .or_insert_with(|| {
-                    known.push(fact);
-                    known.len() as u32 - 1
-                });
+            self.known.fact(fact);
         }
-    }
-
-    /// The number of a way in this block.
-    fn way(&mut self, way: Way) -> u32 {
-        let Scanner { ways, hasher, out, .. } = self;
-        let known = &mut out.ways;
-        let hash = hasher.hash_one(way);
-        *ways
-            .entry(hash, |number| known[*number as usize].0 == way, |number| hasher.hash_one(known[*number as usize].0))
-            .or_insert_with(|| {
-                known.push((way, Count::NOTHING));
-                known.len() as u32 - 1
-            })
-            .get()
     }
 }
 

@@ -35,7 +35,7 @@ impl Ends {
     }
 }
 
-/// The way of a line with everything told apart.
+/// The way of a line: where nothing went wrong, without what only tells single endpoints apart.
 pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends: &Ends, names: &mut Names) -> Way {
     let flags = record.flags();
     let name = cluster::trimmed(record.plain(Field::UpstreamCluster));
@@ -50,8 +50,10 @@ pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends
     {
         side = Side::Gateway;
     }
-    let mut intern = |field: Field| names.intern(record.plain(field));
-    Way {
+    // A gateway's clients are the world.
+    let client = if side == Side::Gateway { Ip::NONE } else { client };
+    let termination = record.plain(Field::ConnectionTerminationDetails);
+    let plain = Way {
         side,
         protocol,
         direct: ends.dest == ends.host,
@@ -59,42 +61,36 @@ pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends
         flags,
         namespace: wrapped.namespace,
         workload: wrapped.workload,
-        pod: wrapped.pod,
+        pod: Sym::NONE,
         source: if wrapped.pod.is_none() { source } else { SourceId(0) },
         dest: ends.dest,
+        host: Endpoint::NONE,
+        client: if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE },
+        sni: if side == Side::Inbound { names.intern(record.plain(Field::RequestedServerName)) } else { Sym::NONE },
+        details: Sym::NONE,
+        termination: Sym::NONE,
+        transport: Sym::NONE,
+        cluster: names.intern(name),
+        unknown_flags: Sym::NONE,
+    };
+    if flags.is_empty() && status < 400 && termination.is_empty() {
+        return plain;
+    }
+    let mut intern = |field: Field| names.intern(record.plain(field));
+    Way {
+        pod: wrapped.pod,
         host: ends.host,
         client,
         sni: intern(Field::RequestedServerName),
         details: intern(Field::ResponseCodeDetails),
-        termination: intern(Field::ConnectionTerminationDetails),
         transport: intern(Field::UpstreamTransportFailureReason),
-        cluster: names.intern(name),
+        termination: names.intern(termination),
         unknown_flags: if flags.any(Flags::UNKNOWN) {
             names.intern(&Flags::unknown_tokens(record.plain(Field::ResponseFlags)))
         } else {
             Sym::NONE
         },
-    }
-}
-
-impl Way {
-    /// The way as it is stored: where nothing went wrong, without what only tells single endpoints apart.
-    pub(super) fn told(self, wrapped: &Wrapped, ends: &Ends) -> Way {
-        let clients = self.side == Side::Gateway || ends.peer.port() == 0;
-        let client = if clients { Ip::NONE } else { self.client };
-        if !self.flags.is_empty() || self.status >= 400 || !self.termination.is_none() {
-            return Way { client, ..self };
-        }
-        let unnamed = wrapped.pod.is_none() && self.side == Side::Outbound;
-        Way {
-            pod: Sym::NONE,
-            host: Endpoint::NONE,
-            client: if unnamed { client } else { Ip::NONE },
-            sni: if self.side == Side::Inbound { self.sni } else { Sym::NONE },
-            details: Sym::NONE,
-            transport: Sym::NONE,
-            ..self
-        }
+        ..plain
     }
 }
 
