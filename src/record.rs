@@ -10,7 +10,7 @@ use crate::field::flag::Flags;
 use crate::field::value::{self, Micros};
 
 /// How many operators outside of the table one format may have.
-pub const EXTRA: usize = 8;
+pub const EXTRA: usize = 32;
 /// Places for fields: the table's, then a format's own.
 pub const SLOTS: usize = Field::COUNT + EXTRA;
 
@@ -33,10 +33,32 @@ impl Span {
         Span { at: at as u32, len: (end - at) as u32 }
     }
 
+    /// Whether there is no value at all.
+    pub fn is_none(self) -> bool {
+        self == Span::NONE
+    }
+
     /// The bytes of the value in its line.
     pub fn of(self, line: &[u8]) -> Option<&[u8]> {
         let at = self.at as usize;
         line.get(at..at + (self.len & !ESCAPED) as usize)
+    }
+
+    /// Where it begins; past any line where there is none.
+    pub const fn at(self) -> usize {
+        self.at as usize
+    }
+
+    /// The same value in a line of which that line is a part, from `offset` on.
+    #[must_use]
+    pub const fn shifted(self, offset: usize) -> Span {
+        Span { at: self.at.saturating_add(offset as u32), len: self.len }
+    }
+
+    /// The same, without so many bytes at its end.
+    #[must_use]
+    pub const fn shortened(self, by: usize) -> Span {
+        Span { at: self.at, len: self.len - by as u32 }
     }
 
     /// The same, of text that still holds JSON escapes.
@@ -55,26 +77,43 @@ pub struct Spans {
     pub doubtful: bool,
     /// Trailing columns that the format does not have were passed over.
     pub tolerated: bool,
+    /// Whether there is anything in the extra slots.
+    extra: bool,
+    /// The keys of the JSON object that was read last, by their numbers: most objects have the same in the same order.
+    pub keys: [u8; KEYS],
 }
+
+/// How many keys of an object are remembered for the next one.
+pub const KEYS: usize = 32;
 
 impl Default for Spans {
     fn default() -> Self {
-        Self { slots: [Span::NONE; SLOTS], doubtful: false, tolerated: false }
+        Self { slots: [Span::NONE; SLOTS], doubtful: false, tolerated: false, extra: false, keys: [u8::MAX; KEYS] }
     }
 }
 
 impl Spans {
     /// Forgets the line before.
     pub fn clear(&mut self) {
-        self.slots = [Span::NONE; SLOTS];
+        self.slots[..Field::COUNT].fill(Span::NONE);
+        if self.extra {
+            self.slots[Field::COUNT..].fill(Span::NONE);
+            self.extra = false;
+        }
         self.doubtful = false;
         self.tolerated = false;
+    }
+
+    /// The place of one field.
+    pub fn get(&self, field: Field) -> Span {
+        self.slots[field as usize]
     }
 
     /// Sets the place of one field.
     pub fn set(&mut self, slot: u8, span: Span) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = span;
+            self.extra |= slot as usize >= Field::COUNT;
         }
     }
 }

@@ -35,10 +35,10 @@ pub struct Told {
     pub subject: String,
     /// Connections that show it.
     pub count: u64,
-    /// Start of the first one.
-    pub first: String,
+    /// Start of the first one, if its lines say when.
+    pub first: Option<String>,
     /// Start of the last one.
-    pub last: String,
+    pub last: Option<String>,
     /// The earliest lines that show it.
     pub evidence: Vec<Line>,
     /// Why it is a finding.
@@ -207,8 +207,8 @@ impl Inputs {
             grade: finding.grade.name(),
             subject: finding.subject.clone(),
             count: finding.count,
-            first: finding.first.to_string(),
-            last: finding.last.to_string(),
+            first: finding.first.shown(),
+            last: finding.last.shown(),
             evidence: finding.evidence.iter().map(|evidence| self.line(evidence)).collect(),
             why: finding.why.clone(),
             fix: finding.fix.clone(),
@@ -245,12 +245,12 @@ pub struct Gathered<'a> {
 pub fn report(gathered: &Gathered<'_>) -> Report {
     let Gathered { ledger, inputs, .. } = *gathered;
     let used = || ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0).map(|(_, _, entry)| &entry.counts);
-    let time = |at: Option<Micros>| at.map(|at| at.to_string());
+    let known = |at: &Micros| *at != Micros::NONE;
     Report {
         schema_version: SCHEMA_VERSION,
         inputs: inputs.0.clone(),
-        first: time(used().map(|counts| counts.first).min()),
-        last: time(used().map(|counts| counts.last).max()),
+        first: used().map(|counts| counts.first).filter(known).min().and_then(Micros::shown),
+        last: used().map(|counts| counts.last).filter(known).max().and_then(Micros::shown),
         interrupted: gathered.interrupted,
         findings: gathered.findings.iter().map(|finding| inputs.told(finding)).collect(),
         lines: lines(gathered),

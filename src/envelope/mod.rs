@@ -10,6 +10,7 @@ mod kubectl;
 mod stern;
 
 use crate::field::value::is_stamp;
+use crate::format::{pairs, shape};
 
 pub use docker::unwrap as unwrap_docker;
 
@@ -69,9 +70,10 @@ pub fn message_start(line: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usiz
 /// Whether an access line may begin here.
 pub fn begins_access(text: &[u8]) -> bool {
     match text {
-        [b'[', rest @ ..] => is_stamp(rest, b'T'),
+        [b'[', rest @ ..] if is_stamp(rest, b'T') => true,
         [b'{', rest @ ..] => rest.trim_ascii_start().first() == Some(&b'"'),
-        _ => false,
+        [b'A', ..] => text.strip_prefix(b"ACCESS [").is_some_and(|rest| is_stamp(rest, b'T')),
+        _ => pairs::begins(text) || shape::begins(text),
     }
 }
 

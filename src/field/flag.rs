@@ -49,7 +49,7 @@ flags! {
     "DI", "DelayInjected", Deliberate, "a delay was injected";
     "FI", "FaultInjected", Deliberate, "a fault was injected";
     "RL", "RateLimited", Limit, "rate limited";
-    "UAEX", "UnauthorizedExternalService", Policy, "the external authorization service refused";
+    "UAEX", "UnauthorizedExternalService", Policy, "an authorization service or policy refused";
     "RLSE", "RateLimitServiceError", Limit, "the rate limit service failed";
     "IH", "InvalidEnvoyRequestHeaders", Client, "a request header failed the strict check";
     "SI", "StreamIdleTimeout", Timeout, "the stream was idle for too long";

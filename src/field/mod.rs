@@ -6,6 +6,7 @@
 //! documentation, Istio's access log task.
 
 pub mod flag;
+pub mod operator;
 pub mod value;
 
 /// How the text of a field is to be read.
@@ -68,7 +69,7 @@ fields! {
         "start of the request, or of the TCP connection";
     Method, "method", Text, Peer, ["REQ(:METHOD)"],
         "HTTP method; absent on TCP";
-    Path, "path", Text, Peer, ["REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "REQ(:PATH)"],
+    Path, "path", Text, Peer, ["REQ(X-ENVOY-ORIGINAL-PATH?:PATH)", "REQ(:PATH)", "REQ(:PATH?X-ENVOY-ORIGINAL-PATH)", "REQ_WITHOUT_QUERY"],
         "HTTP path and query as the client sent them";
     Protocol, "protocol", Text, Envoy, ["PROTOCOL"],
         "HTTP version; absent on TCP";
@@ -90,7 +91,7 @@ fields! {
         "milliseconds from the start to the end; absent in some periodic lines";
     UpstreamServiceTime, "upstream_service_time", Millis, Envoy, ["RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)"],
         "milliseconds that the upstream took, as the router measured them";
-    XForwardedFor, "x_forwarded_for", Text, Peer, ["REQ(X-FORWARDED-FOR)"],
+    XForwardedFor, "x_forwarded_for", Text, Peer, ["REQ(X-FORWARDED-FOR)", "REQ(X-FORWARDED-FOR?X-REAL-IP)"],
         "the x-forwarded-for header";
     UserAgent, "user_agent", Text, Peer, ["REQ(USER-AGENT)"],
         "the user-agent header";
@@ -114,6 +115,36 @@ fields! {
         "the route that matched";
     PolicyStatus, "istio_policy_status", Text, Envoy, ["DYNAMIC_METADATA(istio.mixer:status)"],
         "what Mixer decided, Istio 1.7 and older";
+    EmitTime, "emit_time", Time, Envoy, ["EMIT_TIME"],
+        "when the line was written; ztunnel prints this and no start";
+    DirectRemoteAddress, "downstream_direct_remote_address", Address, Envoy, ["DOWNSTREAM_DIRECT_REMOTE_ADDRESS"],
+        "the peer of the TCP connection, whatever x-forwarded-for says";
+    Event, "event", Text, Envoy, ["ztunnel.message"],
+        "what a ztunnel line tells of: connection complete, opened or failed";
+    Direction, "direction", Text, Envoy, ["ztunnel.direction"],
+        "which side a ztunnel stood at: outbound or inbound";
+    SourceWorkload, "source_workload", Text, Envoy, ["ztunnel.src.workload"],
+        "the client's pod, as ztunnel knows it";
+    SourceNamespace, "source_namespace", Text, Envoy, ["ztunnel.src.namespace"],
+        "the client's namespace";
+    SourceIdentity, "source_identity", Text, Envoy, ["ztunnel.src.identity"],
+        "the client's SPIFFE identity; absent without mTLS";
+    SourceCluster, "source_cluster", Text, Envoy, ["ztunnel.src.cluster"],
+        "the client's Kubernetes cluster";
+    DestinationService, "destination_service", Text, Envoy, ["ztunnel.dst.service"],
+        "the service that was called; absent outside of the mesh";
+    DestinationWorkload, "destination_workload", Text, Envoy, ["ztunnel.dst.workload"],
+        "the server's pod; absent outside of the mesh";
+    DestinationNamespace, "destination_namespace", Text, Envoy, ["ztunnel.dst.namespace"],
+        "the server's namespace";
+    DestinationIdentity, "destination_identity", Text, Envoy, ["ztunnel.dst.identity"],
+        "the server's SPIFFE identity; absent without mTLS";
+    DestinationCluster, "destination_cluster", Text, Envoy, ["ztunnel.dst.cluster"],
+        "the server's Kubernetes cluster";
+    TunnelAddress, "tunnel_address", Address, Envoy, ["ztunnel.tunnel"],
+        "the address that ztunnel connected or was connected on, port 15008 for HBONE";
+    Error, "error", Text, Envoy, ["ztunnel.error"],
+        "why a ztunnel connection failed, in its own words";
 }
 
 impl Field {
@@ -128,6 +159,16 @@ impl Field {
         let name = match name {
             "REQUEST_HEADER" => "REQ",
             "RESPONSE_HEADER" => "RESP",
+            "START_TIME_LOCAL" => "START_TIME",
+            "EMIT_TIME_LOCAL" => "EMIT_TIME",
+            "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => "DOWNSTREAM_LOCAL_ADDRESS",
+            "UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => "UPSTREAM_HOST",
+            "UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => "UPSTREAM_LOCAL_ADDRESS",
+            // Kuma's control plane fills the last two in.
+            "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" | "KUMA_SOURCE_ADDRESS_WITHOUT_PORT" | "KUMA_SOURCE_ADDRESS" => {
+                "DOWNSTREAM_REMOTE_ADDRESS"
+            }
+            "PATH" => "REQ_WITHOUT_QUERY",
             other => other,
         };
         let header = matches!(name, "REQ" | "RESP" | "DYNAMIC_METADATA");

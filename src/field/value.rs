@@ -10,6 +10,14 @@ use chrono::DateTime;
 pub struct Micros(pub i64);
 
 impl Micros {
+    /// The line does not say when.
+    pub const NONE: Micros = Micros(0);
+
+    /// RFC 3339, if the line said when.
+    pub fn shown(self) -> Option<String> {
+        (self != Micros::NONE).then(|| self.to_string())
+    }
+
     /// Later by so many milliseconds.
     #[must_use]
     pub const fn plus_millis(self, millis: i64) -> Micros {
@@ -72,7 +80,12 @@ fn fixed_time(text: &[u8]) -> Option<Micros> {
     let (year, month) = (two(y0, y1)? * 100 + two(y2, y3)?, two(m0, m1)?);
     let (day, hour) = (two(d0, d1)?, two(h0, h1)?);
     let (minute, second) = (two(n0, n1)?, two(s0, s1)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !(1..=12).contains(&month)
+        || !(1..=days_of(year, month)).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let micros = match rest {
@@ -103,6 +116,16 @@ fn fraction(digits: &[u8]) -> Option<i64> {
         micros = micros * 10 + digit;
     }
     digits.iter().all(u8::is_ascii_digit).then_some(micros)
+}
+
+/// How many days a month has.
+fn days_of(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Days from 1970-01-01 to a civil date (the usual era arithmetic, years of 400).
@@ -224,6 +247,8 @@ mod tests {
             "",
             "-",
             "2024-13-07T09:34:15.747Z",
+            "2024-02-30T09:34:15.747Z",
+            "2023-02-29T09:34:15.747Z",
             "2024-08-07T09:34:15.Z",
             "2024-08-07T09:34:15.7x7Z",
             "17",

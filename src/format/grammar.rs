@@ -64,7 +64,8 @@ pub fn tokens(format: &str) -> Result<Vec<Token>, FormatError> {
             .map_err(|_| error(rest, "expected a command such as %START_TIME%, or %% for a percent sign"))?;
         match (found.last_mut(), token) {
             (Some(Token::Literal(before)), Token::Literal(more)) => before.push_str(&more),
-            (Some(Token::Operator { .. }), Token::Operator { .. }) => {
+            // What PROTOCOL prints tells where it begins: Istio 1.0 left out the blank before it.
+            (Some(Token::Operator { .. }), Token::Operator { name, .. }) if name != "PROTOCOL" => {
                 return Err(error(
                     rest,
                     "two commands need some text between them, or nothing tells their values apart",

@@ -1,22 +1,43 @@
-//! `Keys`: a JSON format compiled into a dictionary; reads one flat object into spans, without a tree.
+//! `Keys`: the JSON formats compiled into one dictionary; reads one object into spans, without a tree.
 //!
-//! Values may be strings or of any JSON type, keys come in any order, nested values are passed over.
-//! Envoys write bytes that are no valid JSON at times (raw bytes, malformed escapes): only the structure
-//! has to hold.
+//! Which format an object has is decided by the keys that it holds, so one pass serves all of them. Values may be
+//! strings or of any JSON type, keys come in any order, nested values are passed over unless a key's name leads into
+//! them. Envoys write bytes that are no valid JSON at times (raw bytes, malformed escapes): only the structure has to
+//! hold.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use memchr::memchr2;
 
+use crate::field::Field;
 use crate::record::{Span, Spans};
 
 /// How deep a nested value may be before the line counts as damaged.
 const DEPTH: usize = 64;
+/// How deep keys may lead into nested objects.
+const NESTED: usize = 4;
 
-/// A compiled JSON format: which key goes to which slot.
-#[derive(Clone, Debug)]
+/// A JSON format: each key with its slot, and the sets of keys of which an access record has one.
+#[derive(Clone, Debug, Default)]
+pub struct Shape {
+    /// Key and slot. A key of a nested object is `outer.inner`.
+    pub keys: Vec<(String, u8)>,
+    /// An object that has all keys of one of these sets is of this format; without sets, every object is.
+    pub needed: Vec<Vec<String>>,
+}
+
+/// Compiled JSON formats: which key goes to which slot.
+#[derive(Clone, Debug, Default)]
 pub struct Keys {
-    keys: Vec<(Box<[u8]>, u8)>,
-    /// Keys without which an object is something else.
-    needed: u64,
+    list: Vec<(Box<[u8]>, u8)>,
+    table: HashTable<u8>,
+    hasher: FixedState,
+    /// Each format's sets of keys, as bits.
+    needed: Vec<Vec<u128>>,
+    /// The keys of objects that are looked into.
+    nests: Vec<Box<[u8]>>,
 }
 
 /// Byte offset at which the object stopped to fit.
@@ -29,37 +50,98 @@ pub struct Broken {
 }
 
 impl Keys {
-    /// Compiles a dictionary: key, slot, and whether an access record must have it.
-    pub fn new(keys: impl IntoIterator<Item = (String, u8, bool)>) -> Keys {
-        let mut compiled = Keys { keys: Vec::new(), needed: 0 };
-        for (number, (key, slot, needed)) in keys.into_iter().enumerate() {
-            compiled.needed |= u64::from(needed && number < 64) << number;
-            compiled.keys.push((key.into_bytes().into(), slot));
+    /// Compiles formats; the same key must mean the same in all of them. Dictionaries hold 128 keys at most: none
+    /// beyond is read.
+    pub fn new(shapes: &[Shape]) -> Keys {
+        let mut compiled = Keys::default();
+        for (key, slot) in shapes.iter().flat_map(|shape| &shape.keys) {
+            compiled.add(key.as_bytes(), *slot);
+        }
+        for shape in shapes {
+            let bit = |key: &String| compiled.find(key.as_bytes()).map_or(0, |number| 1 << number);
+            let sets = shape.needed.iter().map(|set| set.iter().fold(0, |bits, key| bits | bit(key))).collect();
+            compiled.needed.push(sets);
         }
         compiled
     }
 
-    /// Fills `spans` (which the caller has cleared) from one JSON object.
-    pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Broken> {
-        let mut reader = Reader { line, at: 0 };
-        let (mut seen, mut next) = (0u64, 0);
-        reader.members(|key, span| {
-            // Envoy keeps one order of keys, so the next key is nearly always the one behind the last.
-            let order = (next..self.keys.len()).chain(0..next);
-            let found = order.into_iter().find(|number| *self.keys[*number].0 == *key);
-            if let Some(number) = found {
-                spans.set(self.keys[number].1, span);
-                seen |= 1u64.checked_shl(number as u32).unwrap_or(0);
-                next = number + 1;
+    fn add(&mut self, key: &[u8], slot: u8) {
+        if self.find(key).is_some() || self.list.len() >= 128 {
+            return;
+        }
+        let Keys { list, table, hasher, nests, .. } = self;
+        table.insert_unique(hasher.hash_one(key), list.len() as u8, |number| {
+            hasher.hash_one(&*list[*number as usize].0)
+        });
+        list.push((key.into(), slot));
+        nests.extend(memchr::memchr_iter(b'.', key).map(|dot| Box::from(&key[..dot])));
+    }
+
+    fn find(&self, key: &[u8]) -> Option<u8> {
+        self.table.find(self.hasher.hash_one(key), |number| *self.list[*number as usize].0 == *key).copied()
+    }
+
+    /// Fills `spans` (which the caller has cleared) from one JSON object; gives the number of its format.
+    pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
+        let (mut seen, mut number) = (0u128, 0);
+        Reader { line, at: 0 }.members(|key, span| {
+            // Envoy keeps one order of keys, so the key is nearly always the one that the last object had here.
+            let guess = spans
+                .keys
+                .get(number)
+                .copied()
+                .filter(|guess| self.list.get(*guess as usize).is_some_and(|(known, _)| **known == *key));
+            let found = guess.or_else(|| self.find(key));
+            if let Some(place) = spans.keys.get_mut(number) {
+                *place = found.unwrap_or(u8::MAX);
+            }
+            number += 1;
+            match found {
+                Some(found) => self.set(found, span, spans, &mut seen),
+                None => self.nested(line, span, key, 1, spans, &mut seen),
             }
         })?;
-        if seen & self.needed == self.needed { Ok(()) } else { Err(Broken { at: 0, foreign: true }) }
+        let fits = |sets: &Vec<u128>| sets.is_empty() || sets.iter().any(|set| seen & set == *set);
+        let format = self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true })?;
+        // Istio 1.1.0 to 1.1.2 print the start time as the method.
+        let time = spans.get(Field::StartTime).of(line);
+        if time.is_some() && spans.get(Field::Method).of(line) == time {
+            spans.set(Field::Method as u8, Span::NONE);
+        }
+        Ok(format)
+    }
+
+    fn set(&self, number: u8, span: Span, spans: &mut Spans, seen: &mut u128) {
+        let slot = self.list[number as usize].1;
+        *seen |= 1 << number;
+        // Two keys can stand for one field; the one that says something counts.
+        if spans.slots.get(slot as usize).is_some_and(|known| known.is_none()) {
+            spans.set(slot, span);
+        }
+    }
+
+    /// Looks into an object that some key leads into.
+    fn nested(&self, line: &[u8], span: Span, path: &[u8], depth: usize, spans: &mut Spans, seen: &mut u128) {
+        if depth > NESTED || !self.nests.iter().any(|known| **known == *path) {
+            return;
+        }
+        let Some(object) = span.of(line).filter(|object| object.first() == Some(&b'{')) else { return };
+        let offset = span.at();
+        // It was walked over once already, so its structure holds.
+        let _ = Reader { line: object, at: 0 }.members(|key, inner| {
+            let path = [path, b".", key].concat();
+            let inner = inner.shifted(offset);
+            match self.find(&path) {
+                Some(found) => self.set(found, inner, spans, seen),
+                None => self.nested(line, inner, &path, depth + 1, spans, seen),
+            }
+        });
     }
 
     /// Writes an object: `value` gives the text of a slot; absent ones are `null`, all others strings.
     pub fn write<'v>(&self, value: impl Fn(u8) -> Option<&'v [u8]>, out: &mut Vec<u8>) {
         out.push(b'{');
-        for (number, (key, slot)) in self.keys.iter().enumerate() {
+        for (number, (key, slot)) in self.list.iter().enumerate() {
             if number > 0 {
                 out.push(b',');
             }
@@ -75,11 +157,11 @@ impl Keys {
 
     /// The slots that the dictionary fills.
     pub fn slots(&self) -> impl Iterator<Item = u8> {
-        self.keys.iter().map(|(_, slot)| *slot)
+        self.list.iter().map(|(_, slot)| *slot)
     }
 }
 
-fn quote(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for byte in text {
         match byte {
@@ -238,11 +320,14 @@ mod tests {
     use crate::record::Record;
 
     fn keys() -> Keys {
-        Keys::new([
-            ("start_time".to_owned(), Field::StartTime as u8, true),
-            ("user_agent".to_owned(), Field::UserAgent as u8, false),
-            ("duration".to_owned(), Field::Duration as u8, false),
-        ])
+        let keys = [
+            ("start_time", Field::StartTime),
+            ("user_agent", Field::UserAgent),
+            ("duration", Field::Duration),
+            ("request.id", Field::RequestId),
+        ];
+        let keys = keys.into_iter().map(|(key, field)| (key.to_owned(), field as u8)).collect();
+        Keys::new(&[Shape { keys, needed: vec![vec!["start_time".to_owned()]] }])
     }
 
     fn read(line: &str) -> Result<Vec<Option<String>>, Broken> {
@@ -258,6 +343,15 @@ mod tests {
         let line = r#" {"x":{"a":["}"]} , "duration":1e+05,"user_agent":"a \"b\"","start_time":"t"} "#;
         assert_eq!(read(line).unwrap(), [Some("t".into()), Some("a \"b\"".into()), Some("1e+05".into())]);
         assert_eq!(read(r#"{"start_time":"t","user_agent":null,"duration":"-"}"#).unwrap()[1..], [None, None]);
+    }
+
+    #[test]
+    fn keys_lead_into_nested_objects() {
+        let line = br#"{"start_time":"t","request":{"x":1,"id":"a\u0041"},"other":{"id":"no"}}"#;
+        let mut spans = Spans::default();
+        keys().read(line, &mut spans).unwrap();
+        let record = Record { line, spans: &spans };
+        assert_eq!(record.text(Field::RequestId).as_deref(), Some(&b"aA"[..]));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! `Format`: what a log line looks like, as data. The files in `grammar/formats/` are compiled once.
 //!
-//! A format's file holds Envoy's own format string (or the JSON dictionary) unchanged, and sample lines with
-//! what they must yield. `Formats::read` tries the format that fitted last, then the others: shapes
-//! exclude each other (the samples are tested against every format), so the order only costs time.
+//! A format's file holds Envoy's own format string (or a dictionary of keys) unchanged, and sample lines with what
+//! they must yield. `Formats::read` tries the format that fitted last, then the others: shapes exclude each other (the
+//! samples are tested against every format), so the order only costs time. What a user gave comes before them, and
+//! lines of a layout that nobody described are read by their shape, last.
 
+pub mod ambient;
 pub mod grammar;
 pub mod json;
+pub mod pairs;
+pub mod shape;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -16,13 +20,27 @@ use crate::field::Field;
 use crate::record::{EXTRA, SLOTS, Spans};
 use grammar::FormatError;
 
-/// The built-in formats: adding one is a file and a line.
+/// The built-in formats: adding one is a file and a line. Of JSON formats, the one that stands first wins.
 const BUILT_IN: &[(&str, &str)] = &[
     ("istio-1.9", include_str!("../../grammar/formats/istio-1.9.toml")),
     ("istio-1.8", include_str!("../../grammar/formats/istio-1.8.toml")),
     ("istio-1.3", include_str!("../../grammar/formats/istio-1.3.toml")),
+    ("istio-1.2", include_str!("../../grammar/formats/istio-1.2.toml")),
+    ("istio-1.1", include_str!("../../grammar/formats/istio-1.1.toml")),
+    ("istio-1.0-http", include_str!("../../grammar/formats/istio-1.0-http.toml")),
+    ("istio-1.0-tcp", include_str!("../../grammar/formats/istio-1.0-tcp.toml")),
+    ("maistra-0.7", include_str!("../../grammar/formats/maistra-0.7.toml")),
     ("envoy", include_str!("../../grammar/formats/envoy.toml")),
+    ("emissary", include_str!("../../grammar/formats/emissary.toml")),
+    ("kuma-tcp", include_str!("../../grammar/formats/kuma-tcp.toml")),
+    ("kuma-http", include_str!("../../grammar/formats/kuma-http.toml")),
+    ("ztunnel", include_str!("../../grammar/formats/ztunnel.toml")),
+    ("envoy-gateway-text", include_str!("../../grammar/formats/envoy-gateway-text.toml")),
     ("istio-json", include_str!("../../grammar/formats/istio-json.toml")),
+    ("envoy-gateway-json", include_str!("../../grammar/formats/envoy-gateway-json.toml")),
+    ("contour-json", include_str!("../../grammar/formats/contour-json.toml")),
+    ("ztunnel-json", include_str!("../../grammar/formats/ztunnel-json.toml")),
+    ("json", include_str!("../../grammar/formats/json.toml")),
 ];
 
 /// A grammar file as it is written.
@@ -35,16 +53,16 @@ pub struct File {
     pub summary: String,
     /// Where the format is documented.
     pub source: String,
-    /// `text` or `json`.
+    /// `text`, `json` or `pairs`.
     pub kind: FileKind,
     /// Text formats: Envoy's format string.
     pub format: Option<String>,
-    /// JSON formats: each key with the command that fills it.
+    /// The others: each key with the command that fills it, or with a field's key.
     #[serde(default)]
     pub keys: BTreeMap<String, String>,
-    /// JSON formats: the keys that make an object an access record.
+    /// JSON formats: sets of keys; an object that has all of one set is an access record of this format.
     #[serde(default)]
-    pub needed: Vec<String>,
+    pub needed: Vec<Vec<String>>,
     /// Real lines and what they yield.
     #[serde(default)]
     pub sample: Vec<Sample>,
@@ -58,6 +76,8 @@ pub enum FileKind {
     Text,
     /// One object a line.
     Json,
+    /// `key=value`.
+    Pairs,
 }
 
 /// One sample line of a grammar file.
@@ -70,7 +90,7 @@ pub struct Sample {
     pub expect: BTreeMap<String, String>,
 }
 
-/// What can be wrong with a grammar file.
+/// What can be wrong with a grammar file or a format string.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file is no TOML of the right shape.
@@ -80,14 +100,17 @@ pub enum Error {
     #[error("{0}")]
     Format(#[from] FormatError),
     /// A text format without a format string.
-    #[error("a text format needs `format`, a JSON format `keys`")]
+    #[error("a text format needs `format`, the others `keys`")]
     Empty,
-    /// A JSON key with a value that is not one command.
-    #[error("key `{0}`: expected one command such as %START_TIME%")]
+    /// A key with a value that is neither one command nor a field.
+    #[error("key `{0}`: expected one command such as %START_TIME%, or the key of a field")]
     Key(String),
     /// Too many operators that the table does not know.
     #[error("more than {EXTRA} commands that logscan does not know")]
     TooManyExtras,
+    /// A file in which no format was found.
+    #[error("no access log format in it: expected a format string, a grammar file, or YAML that holds one")]
+    Nothing,
 }
 
 /// A compiled format.
@@ -95,6 +118,8 @@ pub enum Error {
 pub struct Format {
     /// Its name in the summary.
     pub name: String,
+    /// One line for people.
+    pub summary: String,
     /// The commands outside of the table, in the order of their extra slots.
     pub extras: Vec<String>,
     reader: Reader,
@@ -102,8 +127,11 @@ pub struct Format {
 
 #[derive(Debug)]
 enum Reader {
-    Text(text::Plan),
-    Json(json::Keys),
+    Text(Box<text::Plan>),
+    Json(json::Keys, json::Shape),
+    Pairs(pairs::Pairs),
+    /// No plan: told by its shape.
+    Shape,
 }
 
 /// Why no format took a line.
@@ -120,86 +148,190 @@ pub enum Misfit {
     },
 }
 
+impl From<text::Fault> for Misfit {
+    fn from(fault: text::Fault) -> Misfit {
+        Misfit::At { slot: fault.slot, at: fault.at }
+    }
+}
+
+impl From<json::Broken> for Misfit {
+    fn from(broken: json::Broken) -> Misfit {
+        if broken.foreign { Misfit::Foreign } else { Misfit::At { slot: u8::MAX, at: broken.at } }
+    }
+}
+
+/// The slots for commands that no field stands for.
+#[derive(Debug, Default)]
+struct Slots {
+    extras: Vec<String>,
+}
+
+impl Slots {
+    fn of(&mut self, name: &str, argument: Option<&str>) -> u8 {
+        if let Some(field) = Field::of_operator(name, argument) {
+            return field as u8;
+        }
+        let printed = argument.map_or(name.to_owned(), |argument| format!("{name}({argument})"));
+        let number = self.extras.iter().position(|known| *known == printed).unwrap_or_else(|| {
+            self.extras.push(printed);
+            self.extras.len() - 1
+        });
+        (Field::COUNT + number).min(SLOTS) as u8
+    }
+
+    /// The slot of a dictionary's value: one command, or the key of a field.
+    fn of_value(&mut self, key: &str, value: &str) -> Result<u8, Error> {
+        if let Some(field) = Field::of_key(value) {
+            return Ok(field as u8);
+        }
+        match &grammar::tokens(value)?[..] {
+            [grammar::Token::Operator { name, argument }] => Ok(self.of(name, argument.as_deref())),
+            _ => Err(Error::Key(key.to_owned())),
+        }
+    }
+
+    fn done(self) -> Result<Vec<String>, Error> {
+        if self.extras.len() > EXTRA { Err(Error::TooManyExtras) } else { Ok(self.extras) }
+    }
+}
+
 impl Format {
     /// Compiles a grammar file.
     pub fn compile(file: &File) -> Result<Format, Error> {
-        let mut extras: Vec<String> = Vec::new();
-        let mut slot = |name: &str, argument: Option<&str>| {
-            Field::of_operator(name, argument).map_or_else(
-                || {
-                    extras.push(argument.map_or(name.to_owned(), |argument| format!("{name}({argument})")));
-                    (Field::COUNT + extras.len() - 1).min(SLOTS) as u8
-                },
-                |field| field as u8,
-            )
-        };
+        let mut slots = Slots::default();
         let reader = match (file.kind, &file.format) {
-            (FileKind::Text, Some(format)) => Reader::Text(text::Plan::new(&grammar::tokens(format)?, slot)),
-            (FileKind::Json, _) if !file.keys.is_empty() => {
+            (FileKind::Text, Some(format)) => Format::plan(format, &mut slots)?,
+            (FileKind::Json | FileKind::Pairs, _) if !file.keys.is_empty() => {
                 let mut keys = Vec::new();
-                for (key, command) in &file.keys {
-                    let tokens = grammar::tokens(command)?;
-                    let [grammar::Token::Operator { name, argument }] = &tokens[..] else {
-                        return Err(Error::Key(key.clone()));
-                    };
-                    keys.push((key.clone(), slot(name, argument.as_deref()), file.needed.contains(key)));
+                for (key, value) in &file.keys {
+                    keys.push((key.clone(), slots.of_value(key, value)?));
                 }
-                Reader::Json(json::Keys::new(keys))
+                if file.kind == FileKind::Pairs {
+                    Reader::Pairs(pairs::Pairs::new(keys))
+                } else {
+                    Format::keys(json::Shape { keys, needed: file.needed.clone() })
+                }
             }
             _ => return Err(Error::Empty),
         };
-        if extras.len() > EXTRA {
-            return Err(Error::TooManyExtras);
-        }
-        Ok(Format { name: file.name.clone(), extras, reader })
+        Ok(Format { name: file.name.clone(), summary: file.summary.clone(), extras: slots.done()?, reader })
+    }
+
+    fn plan(format: &str, slots: &mut Slots) -> Result<Reader, Error> {
+        let plan = text::Plan::new(&grammar::tokens(format)?, |name, argument| slots.of(name, argument));
+        Ok(Reader::Text(Box::new(plan)))
+    }
+
+    fn keys(shape: json::Shape) -> Reader {
+        Reader::Json(json::Keys::new(std::slice::from_ref(&shape)), shape)
     }
 
     /// Fills `spans` from an access line without its line end.
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Misfit> {
         spans.clear();
         match &self.reader {
-            Reader::Text(plan) => plan.read(line, spans).map_err(|fault| Misfit::At { slot: fault.slot, at: fault.at }),
-            Reader::Json(keys) => keys.read(line, spans).map_err(|broken| {
-                if broken.foreign { Misfit::Foreign } else { Misfit::At { slot: u8::MAX, at: broken.at } }
-            }),
+            Reader::Text(plan) => plan.read(line, spans)?,
+            Reader::Json(keys, _) => {
+                keys.read(line, spans)?;
+                settle(line, spans);
+            }
+            Reader::Pairs(pairs) => {
+                pairs.read(line, spans).map_err(|at| Misfit::At { slot: Field::Event as u8, at: at as u32 })?;
+                settle(line, spans);
+            }
+            Reader::Shape => shape::read(line, spans)?,
         }
+        Ok(())
     }
 
-    /// Writes a line of this format: `value` gives the text of a slot, none where it is absent.
+    /// Writes a line of this format: `value` gives the text of a slot, none where it is absent. Nothing is written for
+    /// lines that are told by their shape.
     pub fn write<'v>(&self, value: impl Fn(u8) -> Option<&'v [u8]>, out: &mut Vec<u8>) {
         match &self.reader {
             Reader::Text(plan) => plan.write(value, out),
-            Reader::Json(keys) => keys.write(value, out),
+            Reader::Json(keys, _) if self.slots().contains(&(Field::Direction as u8)) => {
+                keys.write(|slot| ambient::unsettled(&value, slot), out);
+            }
+            Reader::Json(keys, _) => keys.write(value, out),
+            Reader::Pairs(pairs) => pairs.write(|slot| ambient::unsettled(&value, slot), out),
+            Reader::Shape => {}
         }
     }
 
-    /// The slots that it fills.
+    /// The slots that it fills; none where lines are told by their shape.
     pub fn slots(&self) -> Vec<u8> {
         match &self.reader {
             Reader::Text(plan) => plan.slots().collect(),
-            Reader::Json(keys) => keys.slots().collect(),
+            Reader::Json(keys, _) => keys.slots().collect(),
+            Reader::Pairs(pairs) => pairs.slots().collect(),
+            Reader::Shape => Vec::new(),
         }
     }
 
-    fn is_json(&self) -> bool {
-        matches!(self.reader, Reader::Json(_))
+    /// Whether its lines are text that begins like a JSON object.
+    fn looks_like_json(&self) -> bool {
+        matches!(&self.reader, Reader::Text(plan) if plan.lead().first() == Some(&b'{'))
     }
+
+    fn is_json(&self) -> bool {
+        matches!(self.reader, Reader::Json(..))
+    }
+}
+
+/// What ztunnel says is put where Envoy's words for it are, and what JSON and pairs print with a unit loses it.
+fn settle(line: &[u8], spans: &mut Spans) {
+    let duration = spans.get(Field::Duration);
+    spans.set(Field::Duration as u8, pairs::unit(line, Field::Duration as u8, duration));
+    ambient::settle(line, spans);
 }
 
 /// The formats that a run knows.
 #[derive(Debug)]
 pub struct Formats {
     list: Vec<Format>,
+    /// How many of them, at the start of the list, a user gave.
+    given: usize,
+    /// Text that is to be tried on lines that begin like an object.
+    braced: Vec<usize>,
+    /// The JSON formats in one dictionary, and their numbers.
+    json: json::Keys,
+    json_numbers: Vec<usize>,
+    /// The one that tells lines by their shape.
+    shape: usize,
 }
 
 impl Formats {
     /// Compiles the files in `grammar/formats/`.
     pub fn built_in() -> Result<Formats, Error> {
-        let mut list = Vec::new();
+        Formats::with(Vec::new())
+    }
+
+    /// The formats that a user gave, to be tried first, and the built-in ones.
+    pub fn with(given: Vec<Format>) -> Result<Formats, Error> {
+        let mut list = given;
+        let given = list.len();
         for file in files()? {
             list.push(Format::compile(&file)?);
         }
-        Ok(Formats { list })
+        let numbers = |list: &[Format], wanted: fn(&Format) -> bool| -> Vec<usize> {
+            (given..list.len()).filter(|number| wanted(&list[*number])).collect()
+        };
+        let (braced, json_numbers) = (numbers(&list, Format::looks_like_json), numbers(&list, Format::is_json));
+        let shapes: Vec<json::Shape> = json_numbers
+            .iter()
+            .filter_map(|number| match &list[*number].reader {
+                Reader::Json(_, shape) => Some(shape.clone()),
+                _ => None,
+            })
+            .collect();
+        let shape = list.len();
+        list.push(Format {
+            name: "by-shape".to_owned(),
+            summary: "Envoy's lines in a layout that nobody described, as far as their shape tells".to_owned(),
+            extras: Vec::new(),
+            reader: Reader::Shape,
+        });
+        Ok(Formats { list, given, braced, json: json::Keys::new(&shapes), json_numbers, shape })
     }
 
     /// All formats, by number.
@@ -207,22 +339,50 @@ impl Formats {
         &self.list
     }
 
+    /// Whether a user gave formats, whose lines may begin in any way.
+    pub fn has_given(&self) -> bool {
+        self.given > 0
+    }
+
+    /// Whether the whole text is a line of a format that a user gave.
+    pub fn is_given(&self, text: &[u8], spans: &mut Spans) -> bool {
+        self.list[..self.given].iter().any(|format| format.read(text, spans).is_ok())
+    }
+
     /// Reads an access line with the format that fits; `hint` is where to begin, and becomes the number of
     /// the format that fitted.
     pub fn read(&self, line: &[u8], hint: &mut usize, spans: &mut Spans) -> Result<(), Misfit> {
-        let json = line.first() == Some(&b'{');
-        let mut furthest = if json { Misfit::Foreign } else { Misfit::At { slot: 0, at: 0 } };
-        let order = std::iter::once(*hint).chain((0..self.list.len()).filter(|number| number != hint));
-        for number in order {
-            let Some(format) = self.list.get(number).filter(|format| format.is_json() == json) else {
-                continue;
-            };
-            match format.read(line, spans) {
-                Ok(()) => {
-                    *hint = number;
-                    return Ok(());
+        let mut furthest = Misfit::Foreign;
+        let mut try_one = |number: usize, spans: &mut Spans| match self.list[number].read(line, spans) {
+            Ok(()) => true,
+            Err(misfit) => {
+                // How far the shape got says nothing where a plan could begin.
+                if number != self.shape || furthest == Misfit::Foreign {
+                    furthest = further(furthest, misfit);
                 }
-                Err(misfit) => furthest = further(furthest, misfit),
+                false
+            }
+        };
+        if let Some(given) = (0..self.given).find(|given| try_one(*given, spans)) {
+            *hint = given;
+            return Ok(());
+        }
+        if line.first() == Some(&b'{') {
+            if let Some(number) = self.braced.iter().find(|number| try_one(**number, spans)) {
+                *hint = *number;
+                return Ok(());
+            }
+            spans.clear();
+            *hint = self.json_numbers[self.json.read(line, spans)?];
+            settle(line, spans);
+            return Ok(());
+        }
+        let first = Some(*hint).filter(|hint| (self.given..self.shape).contains(hint) && !self.list[*hint].is_json());
+        let others = (self.given..=self.shape).filter(|number| Some(*number) != first && !self.list[*number].is_json());
+        for number in first.into_iter().chain(others) {
+            if try_one(number, spans) {
+                *hint = number;
+                return Ok(());
             }
         }
         Err(furthest)

@@ -7,14 +7,15 @@
 
 mod middle;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memmem, memrchr};
 use nom::error::{Error, ErrorKind, ParseError};
 use nom::{Err, IResult, Mode, OutputMode, PResult, Parser};
 
 use middle::cut;
+pub(super) use middle::is_uuid;
 
 use super::grammar::Token;
-use crate::field::{Field, Kind, Writer};
+use crate::field::{Field, Kind, Writer, operator};
 use crate::record::{Span, Spans};
 
 /// One field and the text that ends it.
@@ -27,6 +28,8 @@ struct Step {
     quoted: bool,
     /// The literal behind the value; empty only for the last step.
     after: Box<[u8]>,
+    /// How much of the literal belongs to the next value: all of it, where the format has nothing between the two.
+    shared: usize,
 }
 
 /// Where a line stopped to fit, and at which field.
@@ -49,6 +52,8 @@ pub struct Plan {
     absent: Box<[u8]>,
     /// The same for the run of headers in the left part and the value behind it: `- - -" `.
     absent_request: Box<[u8]>,
+    /// What a second head in a line would have in it.
+    protocol: memmem::Finder<'static>,
 }
 
 impl Plan {
@@ -65,14 +70,19 @@ impl Plan {
                 Token::Operator { name, argument } => {
                     let before = steps.last().map_or(&lead, |step: &Step| &step.after);
                     let quoted = before.last() == Some(&b'"');
+                    if let Some(glued) = steps.last_mut().filter(|step| step.after.is_empty()) {
+                        (glued.after, glued.shared) = (Box::from(&b"HTTP/"[..]), 5);
+                    }
                     let slot = slot(name, argument.as_deref());
                     let field = Field::ALL.get(slot as usize);
+                    let foreign = if operator::is_foreign(name) { Writer::Peer } else { Writer::Envoy };
                     steps.push(Step {
                         slot,
-                        kind: field.map_or(Kind::Text, |field| field.kind()),
-                        writer: field.map_or(Writer::Peer, |field| field.writer()),
+                        kind: field.map_or(operator::kind(name), |field| field.kind()),
+                        writer: field.map_or(foreign, |field| field.writer()),
                         quoted,
                         after: Box::default(),
+                        shared: 0,
                     });
                 }
             }
@@ -84,12 +94,12 @@ impl Plan {
         let start = if last.is_some() { start } else { end };
         let right = steps.split_off(end);
         let middle = steps.split_off(start);
-        let absent = middle.iter().flat_map(|step| [b"-", &step.after[..]].concat()).collect();
+        let absent = middle.iter().flat_map(|step| [b"-", step.between()].concat()).collect();
         let first = steps.iter().position(|step| step.writer == Writer::Peer).unwrap_or(steps.len());
         let run = steps[first..].iter().take_while(|step| step.writer == Writer::Peer).count();
         let behind = steps.iter().skip(first).take(run + 1);
-        let absent_request = behind.flat_map(|step| [b"-", &step.after[..]].concat()).collect();
-        Plan { lead, left: steps, middle, right, absent, absent_request }
+        let absent_request = behind.flat_map(|step| [b"-", step.between()].concat()).collect();
+        Plan { lead, left: steps, middle, right, absent, absent_request, protocol: memmem::Finder::new(b"HTTP/") }
     }
 
     /// Fills `spans` (which the caller has cleared) from one access line without its line end.
@@ -110,15 +120,14 @@ impl Plan {
                 if self.is_absent_run(line, at) {
                     for step in run {
                         spans.set(step.slot, Span::new(at, at + 1));
-                        at += 1 + step.after.len();
+                        at += 1 + step.between().len();
                     }
                     number += run.len();
                     continue;
                 }
-                let end = run_end(line, at, run, next).ok_or(Fault { slot: step.slot, at: at as u32 })?;
-                cut(line, at, end, run, spans);
-                at = end + run.last().map_or(0, |step| step.after.len());
-                number += run.len();
+                let behind = next.iter().take_while(|step| step.writer == Writer::Envoy).count();
+                at = Run { line, at, headers: run, behind: &next[..behind] }.read(&self.protocol, spans)?;
+                number += run.len() + behind;
             }
         }
         if self.middle.is_empty() {
@@ -127,7 +136,7 @@ impl Plan {
         if line[at..].starts_with(&self.absent) && !self.right.is_empty() {
             for step in &self.middle {
                 spans.set(step.slot, Span::new(at, at + 1));
-                at += 1 + step.after.len();
+                at += 1 + step.between().len();
             }
             return self.forward(line, at, spans);
         }
@@ -180,9 +189,19 @@ impl Plan {
         let mut slot = self.left.last().map_or(0, |step| step.slot);
         for (number, step) in self.right.iter().enumerate() {
             // An SNI is what a client sent. Old Envoys print it raw: take all but the last column for it.
-            let raw_sni = step.slot == Field::RequestedServerName as u8 && number + 2 == self.right.len();
-            if raw_sni && memchr(b' ', &line[at..]) != memrchr(b' ', &line[at..]) {
-                return self.odd_end(line, at, number, spans);
+            if step.slot == Field::RequestedServerName as u8 && number + 2 == self.right.len() && *step.after == *b" " {
+                let (rest, route) = (&line[at..], &self.right[number + 1]);
+                let blank = memchr(b' ', rest).ok_or(Fault { slot: step.slot, at: at as u32 })?;
+                if rest[blank + 1..].contains(&b' ') {
+                    return self.odd_end(line, at, number, spans);
+                }
+                let (sni, name) = rest.split_at(blank);
+                if !step.accepts(sni) || !route.accepts(&name[1..]) {
+                    return Err(Fault { slot: step.slot, at: at as u32 });
+                }
+                spans.set(step.slot, Span::new(at, at + blank));
+                spans.set(route.slot, Span::new(at + blank + 1, line.len()));
+                return Ok(());
             }
             at = step.read(line, at, spans)?;
             slot = step.slot;
@@ -190,13 +209,16 @@ impl Plan {
         if at == line.len() { Ok(()) } else { Err(Fault { slot, at: at as u32 }) }
     }
 
-    /// The end of a line with more columns than the format: further absent ones, seen where a platform
-    /// adds its own, are passed over; anything else belongs to an SNI with blanks.
+    /// The end of a line with more columns than the format: further ones that are absent or quoted, seen where a
+    /// platform or a person adds some, are passed over; anything else belongs to an SNI with blanks.
     fn odd_end(&self, line: &[u8], at: usize, number: usize, spans: &mut Spans) -> Result<(), Fault> {
         let (sni, route) = (&self.right[number], &self.right[number + 1]);
         let rest = &line[at..];
         let columns = rest.split(|byte| *byte == b' ');
-        if columns.clone().skip(2).all(|column| column == b"-") && rest.len() > 2 {
+        let mut added = columns.clone().skip(2).peekable();
+        let quoted = added.peek().is_some_and(|column| column.first() == Some(&b'"'));
+        if (quoted || added.all(|column| column == b"-")) && rest.len() > 2 {
+            spans.doubtful |= quoted;
             let mut ends = columns.take(2).scan(at, |from, column| {
                 let span = Span::new(*from, *from + column.len());
                 *from += column.len() + 1;
@@ -219,8 +241,13 @@ impl Plan {
         out.extend_from_slice(&self.lead);
         for step in self.left.iter().chain(&self.middle).chain(&self.right) {
             out.extend_from_slice(value(step.slot).unwrap_or(b"-"));
-            out.extend_from_slice(&step.after);
+            out.extend_from_slice(step.between());
         }
+    }
+
+    /// What every line begins with.
+    pub fn lead(&self) -> &[u8] {
+        &self.lead
     }
 
     /// The slots that the plan fills, in the order of the line.
@@ -251,6 +278,11 @@ impl<'a> Parser<&'a [u8]> for &Plan {
 }
 
 impl Step {
+    /// What stands between the value and the next one.
+    fn between(&self) -> &[u8] {
+        &self.after[..self.after.len() - self.shared]
+    }
+
     /// Reads one value of Envoy's from `at`; gives the place behind the literal that ends it.
     #[inline]
     fn read(&self, line: &[u8], at: usize, spans: &mut Spans) -> Result<usize, Fault> {
@@ -273,7 +305,9 @@ impl Step {
             // Envoy's default layout has one length.
             Kind::Time if rest.get(23) == Some(&b'Z') && self.ends(rest, 24) => 24,
             _ => match &*self.after {
-                [] => rest.len(),
+                // The last column: what Envoy writes there has no blanks.
+                [] if self.quoted || memchr(b' ', rest).is_none() => rest.len(),
+                [] => return None,
                 [byte] => find_byte(rest, *byte)?,
                 literal => find(rest, literal)?,
             },
@@ -295,20 +329,24 @@ impl Step {
                 !value.is_empty() && value.iter().all(u8::is_ascii_digit) || is_absent(value)
             }
             Kind::Address => {
-                let end = value.last().is_some_and(|last| last.is_ascii_digit() || *last == b'-');
-                end || matches!(value, [b'/' | b'@' | b'e', ..]) || (self.quoted && value.is_empty())
+                // Without a port an IPv6 address can end in a letter.
+                let last = |last: &u8| last.is_ascii_digit() || *last == b'-';
+                let bare =
+                    |value: &[u8]| value.last().is_some_and(u8::is_ascii_hexdigit) && memchr(b':', value).is_some();
+                value.last().is_some_and(last)
+                    || bare(value)
+                    || matches!(value, [b'/' | b'@' | b'e', ..])
+                    || (self.quoted && value.is_empty())
             }
             Kind::Time => value.first().is_some_and(u8::is_ascii_digit),
             Kind::Flags => {
                 is_absent(value) || !value.is_empty() && value.iter().all(|byte| !matches!(byte, b'"' | b' '))
             }
-            Kind::Text if self.slot == Field::Protocol as u8 => is_absent(value) || begins(value, b"HTTP"),
+            Kind::Text if self.slot == Field::Protocol as u8 => {
+                is_absent(value) || value.len() <= 8 && begins(value, b"HTTP")
+            }
             Kind::Text => self.quoted || value.first().is_some_and(|first| *first != b'"'),
         }
-    }
-
-    fn fits(&self, line: &[u8], at: usize) -> Option<usize> {
-        self.len(line.get(at..)?).map(|len| at + len + self.after.len())
     }
 }
 
@@ -371,24 +409,78 @@ fn is_absent(value: &[u8]) -> bool {
     matches!(value, b"-")
 }
 
-/// Where a run of headers before the middle ends (the request column): at the first place where the
-/// literal stands and the two values behind it are what they must be.
-fn run_end(line: &[u8], at: usize, run: &[Step], next: &[Step]) -> Option<usize> {
-    let literal = &run.last()?.after;
-    let mut from = at;
-    loop {
-        let end = from + find(line.get(from..)?, literal)?;
-        let mut place = Some(end + literal.len());
-        for step in next.iter().take_while(|step| step.writer == Writer::Envoy).take(2) {
-            place = place.and_then(|place| step.fits(line, place));
+/// A run of headers before the middle (the request column), and what Envoy writes behind it.
+struct Run<'r> {
+    line: &'r [u8],
+    at: usize,
+    headers: &'r [Step],
+    behind: &'r [Step],
+}
+
+impl Run<'_> {
+    /// Reads both; gives the place behind them. The run ends at the first place behind which everything is what it
+    /// must be. A path or a header can hold a forged head; then there are two such places and the record is doubtful:
+    /// a reading without a flag wins, because nobody shall be able to forge a failure.
+    fn read(&self, protocol: &memmem::Finder<'_>, spans: &mut Spans) -> Result<usize, Fault> {
+        let (mut end, mut place) = self.next(self.at, spans)?;
+        // Nearly every line has one protocol only.
+        if protocol.find(&self.line[place..]).is_some() {
+            let clean = |spans: &Spans| spans.get(Field::ResponseFlags).of(self.line) == Some(b"-");
+            let (mut trial, mut from) = (spans.clone(), end + 1);
+            while let Ok((other, behind)) = self.next(from, &mut trial) {
+                trial.doubtful = true;
+                if clean(&trial) && !clean(spans) {
+                    spans.clone_from(&trial);
+                    (end, place) = (other, behind);
+                }
+                spans.doubtful = true;
+                from = other + 1;
+            }
         }
-        let separators = run[..run.len() - 1]
-            .iter()
-            .try_fold(at, |from, step| find(&line[from..end], &step.after).map(|len| from + len + step.after.len()));
-        if place.is_some() && separators.is_some() {
-            return Some(end);
+        cut(self.line, self.at, end, self.headers, spans);
+        Ok(place)
+    }
+
+    /// The first end of the run from `from` on, and the place behind what Envoy writes there; else how far the best
+    /// one got.
+    fn next(&self, mut from: usize, spans: &mut Spans) -> Result<(usize, usize), Fault> {
+        let slot = self.headers.first().map_or(0, |step| step.slot);
+        let mut furthest = Fault { slot, at: self.at as u32 };
+        let Some(last) = self.headers.last() else { return Err(furthest) };
+        while let Some(len) = self.line.get(from..).and_then(|rest| find(rest, &last.after)) {
+            let end = from + len;
+            if self.has_all(end) {
+                match self.behind(end + last.between().len(), spans) {
+                    Ok(place) => return Ok((end, place)),
+                    Err(fault) if fault.at > furthest.at => furthest = fault,
+                    Err(_) => {}
+                }
+            }
+            from = end + 1;
         }
-        from = end + 1;
+        Err(furthest)
+    }
+
+    /// Reads what Envoy writes behind the run. No value of its own without quotes around it has one in it.
+    fn behind(&self, mut at: usize, spans: &mut Spans) -> Result<usize, Fault> {
+        for step in self.behind {
+            let from = at;
+            at = step.read(self.line, at, spans)?;
+            let quotes = || memchr(b'"', &self.line[from..at - step.between().len()]).is_some();
+            if step.kind == Kind::Text && !step.quoted && quotes() {
+                return Err(Fault { slot: step.slot, at: from as u32 });
+            }
+        }
+        Ok(at)
+    }
+
+    /// Whether every value of the run has its place before `end`.
+    fn has_all(&self, end: usize) -> bool {
+        let mut first = self.headers[..self.headers.len() - 1].iter();
+        let behind = |from: usize, step: &Step| {
+            find(self.line.get(from..end)?, &step.after).map(|len| from + len + step.between().len())
+        };
+        first.try_fold(self.at, behind).is_some()
     }
 }
 

@@ -13,7 +13,7 @@ mod store;
 use store::{Group, Store};
 
 use crate::field::value::Micros;
-use crate::leg::{Leg, Protocol, Side};
+use crate::leg::{Leg, Side};
 
 /// By what two legs were found to be one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,14 +26,16 @@ pub enum Match {
     RequestId,
     /// Both ends on the wire agree and the request lies inside of the other; there is no request id.
     TupleAndTime,
+    /// The addresses inside of the tunnel and the bytes agree, and the times overlap: ztunnels share connections.
+    Bytes,
     /// Only the client's end on the wire agrees; the destinations do not.
     Source,
 }
 
 impl Match {
     /// Every way to match.
-    pub const ALL: [Match; 5] =
-        [Match::Tuple, Match::TupleAndRequest, Match::RequestId, Match::TupleAndTime, Match::Source];
+    pub const ALL: [Match; 6] =
+        [Match::Tuple, Match::TupleAndRequest, Match::RequestId, Match::TupleAndTime, Match::Bytes, Match::Source];
 
     /// The word in `matched_by`.
     pub const fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Match {
             Match::TupleAndRequest => "tuple+request-id",
             Match::RequestId => "request-id",
             Match::TupleAndTime => "tuple+time",
+            Match::Bytes => "addresses+bytes",
             Match::Source => "source",
         }
     }
@@ -293,7 +296,7 @@ fn close(legs: &mut Vec<Leg>, closed: &mut dyn Closed) -> Vec<Leg> {
 fn key(leg: &Leg) -> Option<u64> {
     if leg.side == Side::Unknown {
         None
-    } else if leg.protocol == Protocol::Http && leg.request != 0 {
+    } else if leg.request != 0 {
         Some(leg.request | REQUEST)
     } else if leg.wire.is_none() {
         None

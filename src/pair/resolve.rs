@@ -2,8 +2,8 @@
 //!
 //! First, lines that tell of one connection again (periodic ones) become one leg. Then every outbound leg and
 //! every inbound leg that fit each other are a candidate, and the best candidates win: the stronger match first,
-//! then the nearest in time, one to one. Bytes are never compared: mTLS between sidecars adds some hundred on
-//! the server's side.
+//! then the nearest in time, one to one. Bytes of Envoy's legs are never compared: mTLS between sidecars adds some
+//! hundred on the server's side. (ztunnels count what is inside of the tunnel; there they are part of the key.)
 
 use super::{Closed, Connection, Match};
 use crate::field::value::Micros;
@@ -135,6 +135,10 @@ fn fit(out: &Leg, inn: &Leg) -> Option<Match> {
     }
     match (out.protocol, inn.protocol) {
         (Protocol::Tcp, Protocol::Tcp) if same_wire => Some(if same_server { Match::Tuple } else { Match::Source }),
+        // Only ztunnels give TCP connections a key.
+        (Protocol::Tcp, Protocol::Tcp) if out.request != 0 && out.request == inn.request && same_server => {
+            Some(Match::Bytes)
+        }
         (Protocol::Http, Protocol::Http) if out.request != 0 && out.request == inn.request => {
             match (same_wire, same_server) {
                 (true, true) => Some(Match::TupleAndRequest),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::endpoint::Endpoint;
+use crate::leg::Protocol;
 use crate::names::Names;
 use crate::source::{Origin, SourceId};
 

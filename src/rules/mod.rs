@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cluster::Cluster;
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::flag::Flags;
+use crate::field::value::Micros;
 use crate::finding::{Finding, Grade, Meta};
 use crate::ledger::{Entry, Ledger};
 use crate::leg::{Protocol, Side, Way};
@@ -146,7 +147,12 @@ impl<'w> Claims<'w> {
                 grade,
                 subject,
                 count: ways.iter().map(Seen::count).sum(),
-                first: ways.iter().map(|seen| seen.entry.counts.first).min().unwrap_or_default(),
+                first: ways
+                    .iter()
+                    .map(|seen| seen.entry.counts.first)
+                    .filter(|at| *at != Micros::NONE)
+                    .min()
+                    .unwrap_or_default(),
                 last: ways.iter().map(|seen| seen.entry.counts.last).max().unwrap_or_default(),
                 evidence,
                 why,

@@ -4,6 +4,7 @@
 //! input into blocks gives the same legs. What a scanner remembers from block to block are numbers: the name, way
 //! or fact that it met before is not told again. It allocates per block and per new name, not per line.
 
+mod ambient;
 mod known;
 mod tally;
 mod way;
@@ -22,7 +23,7 @@ use crate::endpoint::{Endpoint, Ip};
 use crate::envelope::{self, begins_access, message_start, peel};
 use crate::field::Field;
 use crate::field::flag::Flags;
-use crate::field::value::{Clock, Micros};
+use crate::field::value::{self, Clock, Micros};
 use crate::format::{Formats, Misfit};
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
 use crate::names::{Sym, workload};
@@ -306,7 +307,15 @@ impl<'f> Scanner<'f> {
     }
 
     fn record(&mut self, record: Record<'_>, wrapped: Option<Wrapped>, origin: Origin, place: (u32, u32)) {
-        let Some(start) = record.raw(Field::StartTime).and_then(|text| self.clock.time(text)) else {
+        let number = |field: Field| record.integer(field).unwrap_or(0);
+        let duration = u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX);
+        let start = match (record.raw(Field::StartTime), record.raw(Field::EmitTime)) {
+            (Some(text), _) => self.clock.time(text),
+            // Written at the end.
+            (None, Some(text)) => value::time(text).map(|end| end.plus_millis(-i64::from(duration))),
+            (None, None) => Some(Micros::NONE),
+        };
+        let Some(start) = start else {
             self.out.tally.rejects.add(Reason::BadTime, origin, record.line, 0, Some(Field::StartTime as u8));
             return;
         };
@@ -319,19 +328,24 @@ impl<'f> Scanner<'f> {
         self.out.tally.doubtful += u64::from(record.spans.doubtful);
         self.out.tally.tolerated += u64::from(record.spans.tolerated);
 
-        let ends = Ends::read(&record, &mut self.known.names);
-        let way = way::way(&record, &wrapped, self.source, &ends, &mut self.known.names);
-        self.learn(&way, &wrapped, &ends);
-        let number = |field: Field| record.integer(field).unwrap_or(0);
+        // The connection goes on: its own line is still to come.
+        if record.raw(Field::Event).is_some_and(|event| event.ends_with(b"opened")) {
+            return;
+        }
+        let mut ends = Ends::read(&record, &mut self.known.names);
+        let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
+        let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
+        let way = way::way(&record, &wrapped, self.source, &ends, told.as_ref(), &mut self.known.names);
+        self.learn(&way, &wrapped, &ends, told.is_some());
         let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
         let leg = Leg {
             start,
-            duration: u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX),
+            duration,
             way: self.known.way(way, start, self.out.legs.len() as u32),
-            wire: if wire.port() == 0 { Endpoint::NONE } else { wire },
+            wire: if wire.port() == 0 || told.is_some() { Endpoint::NONE } else { wire },
             server: if way.side == Side::Inbound { ends.dest } else { ends.host },
             peer: ends.peer,
-            request: way::request(&record),
+            request: told.map_or_else(|| way::request(&record), |told| told.key),
             bytes: number(Field::BytesReceived).saturating_add(number(Field::BytesSent)),
             origin,
             kept: if self.options.keep { self.out.kept.len() as u32 } else { Leg::NOT_KEPT },
@@ -348,7 +362,7 @@ impl<'f> Scanner<'f> {
     }
 
     /// Takes down what a line teaches about the mesh.
-    fn learn(&mut self, way: &Way, wrapped: &Wrapped, ends: &Ends) {
+    fn learn(&mut self, way: &Way, wrapped: &Wrapped, ends: &Ends, ambient: bool) {
         let names = &self.known.names;
         let usable = |ip: Ip| !ip.is_none() && !ip.is_loopback(names);
         let own = |ip: Ip, sure: bool| {
@@ -361,7 +375,7 @@ impl<'f> Scanner<'f> {
             Side::Outbound if ends.peer.ip() != ends.dest.ip() => own(ends.peer.ip(), false),
             _ => None,
         };
-        let connected = !ends.local.is_none() && !way.failed_to_connect();
+        let connected = (ambient || !ends.local.is_none()) && !way.failed_to_connect();
         let service = match way.side {
             Side::Inbound if !(way.sni.is_none() && way.cluster.is_none()) => {
                 Some(Fact::Serves { dest: ends.dest, cluster: way.cluster, sni: way.sni })

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 
 use super::Wrapped;
+use super::ambient::Told;
 use crate::cluster::{self, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::Field;
@@ -36,9 +37,16 @@ impl Ends {
 }
 
 /// The way of a line: where nothing went wrong, without what only tells single endpoints apart.
-pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends: &Ends, names: &mut Names) -> Way {
-    let flags = record.flags();
-    let name = cluster::trimmed(record.plain(Field::UpstreamCluster));
+pub(super) fn way(
+    record: &Record<'_>,
+    wrapped: &Wrapped,
+    source: SourceId,
+    ends: &Ends,
+    told: Option<&Told>,
+    names: &mut Names,
+) -> Way {
+    let flags = told.map_or_else(|| record.flags(), |told| told.flags);
+    let name = told.map_or_else(|| cluster::trimmed(record.plain(Field::UpstreamCluster)), |told| &told.cluster);
     let status = record.integer(Field::ResponseCode).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
     let tcp = status == 0 && record.plain(Field::Method).is_empty() && record.plain(Field::Protocol).is_empty();
     let protocol = if tcp { Protocol::Tcp } else { Protocol::Http };
@@ -52,7 +60,10 @@ pub(super) fn way(record: &Record<'_>, wrapped: &Wrapped, source: SourceId, ends
     }
     // A gateway's clients are the world.
     let client = if side == Side::Gateway { Ip::NONE } else { client };
-    let termination = record.plain(Field::ConnectionTerminationDetails);
+    let termination = match told {
+        Some(_) => record.plain(Field::Error),
+        None => record.plain(Field::ConnectionTerminationDetails),
+    };
     let plain = Way {
         side,
         protocol,
@@ -125,6 +136,10 @@ fn side(
 }
 
 /// The request id as a number, the same on any thread and in any block; 0 without one.
+/// and where a header was cut in one of several ways: nobody shall choose with whom his request is paired.
 pub(super) fn request(record: &Record<'_>) -> u64 {
+    if record.spans.doubtful {
+        return 0;
+    }
     record.text(Field::RequestId).map_or(0, |id| FixedState::with_seed(0).hash_one(&*id).max(1))
 }

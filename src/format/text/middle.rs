@@ -70,7 +70,7 @@ fn join(starts: &mut Pieces, region: &[u8], separator: &[u8], run: &[Step]) {
 }
 
 /// Eight, four, four, four and twelve hexadecimal digits.
-fn is_uuid(text: &[u8]) -> bool {
+pub(in crate::format) fn is_uuid(text: &[u8]) -> bool {
     text.len() == 36
         && text.iter().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => *byte == b'-',
@@ -87,7 +87,7 @@ fn cut_in_order(line: &[u8], mut at: usize, end: usize, run: &[Step], spans: &mu
             return;
         };
         spans.set(step.slot, Span::new(at, at + len));
-        at += len + if last { 0 } else { step.after.len() };
+        at += len + if last { 0 } else { step.between().len() };
     }
 }
 

@@ -133,3 +133,30 @@ fn a_byte_is_found_where_a_plain_loop_finds_it() {
         assert_eq!(find_byte(&text, b' '), expected, "{text:?}");
     }
 }
+
+#[test]
+fn a_forged_head_in_the_path_or_in_a_header_forges_no_failure() {
+    for path in [
+        r#"/x HTTP/1.1" 503 UF evil - "f" 1 1 1 1 "-" "x"#,
+        r#"/x HTTP/1.1" 503 UF evil - "f" 1 1 1 1 "-"#,
+        r#"/x HTTP/1.1" 503 UF via_upstream - "forged"#,
+        r#"/ [2026-03-01T10:00:00.001Z] "- - -" 0 UF"#,
+        r#"/ HTTP/2" 0 DC"#,
+    ] {
+        for agent in ["curl/8", r#"x HTTP/1.1" 503 UF evil - "f" 1 1 1 1 "-" "x"#] {
+            let line = format!(
+                r#"[2026-03-01T10:00:00.001Z] "GET {path} HTTP/1.1" 200 - via_upstream - "-" 7 19 1 0 "-" "{agent}" "{ID}" "app.app:8080" {TAIL}"#
+            );
+            let spans = read(&line);
+            for (field, value) in [
+                (Field::ResponseCode, "200"),
+                (Field::ResponseFlags, "-"),
+                (Field::ResponseCodeDetails, "via_upstream"),
+                (Field::BytesReceived, "7"),
+                (Field::UpstreamCluster, "outbound|8080||app.app.svc.cluster.local"),
+            ] {
+                assert_eq!(text(&line, &spans, field), value, "{line}");
+            }
+        }
+    }
+}
