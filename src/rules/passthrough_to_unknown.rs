@@ -15,6 +15,8 @@ rule! {
     /// ## Example
     /// `"100.77.28.132:1521" PassthroughCluster 10.244.0.31:50844 100.77.28.132:1521 10.244.0.31:50842 - -`
     ///
+    /// Ports of the mesh's own plumbing (15012 and its like) are left out.
+    ///
     /// ## What to do
     /// A ServiceEntry gives the destination a name and a policy. Nothing, if it is meant to be so.
     ///
@@ -23,10 +25,16 @@ rule! {
     "R102", "passthrough-to-unknown", Info, "traffic to unknown addresses goes through PassthroughCluster"
 }
 
+/// Ports on which proxies talk to the mesh's own control plane and to each other. Source: Istio documentation,
+/// Application Requirements.
+const PLUMBING: [u16; 7] = [15008, 15010, 15012, 15014, 15017, 15053, 15090];
+
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
-            let passes = seen.way.side.is_client() && seen.cluster.direction == Direction::Passthrough;
+            let passes = seen.way.side.is_client()
+                && seen.cluster.direction == Direction::Passthrough
+                && !PLUMBING.contains(&seen.way.dest.port());
             passes.then(|| claims.proxy(seen.way))
         },
         |claims, source, ways| Verdict {

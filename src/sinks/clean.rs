@@ -1,20 +1,57 @@
 //! Log text on its way to a terminal: no byte of it may act there.
 //!
-//! Lines hold what strangers sent. Control characters, C1 controls and the marks that turn the direction of text
-//! are shown as escapes.
+//! Lines hold what strangers sent. Control characters, C1 controls, the marks that turn the direction of text, other
+//! line ends and what cannot be seen are shown as escapes.
+
+use std::io::{self, Write};
+
+/// Whether a terminal or a reader's eye would be led astray by a letter.
+fn acts(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
 
 /// The text with everything that a terminal would act on written out.
 pub(super) fn clean(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if letter.is_control() || turns {
+        if acts(letter) {
             shown.extend(letter.escape_default());
         } else {
             shown.push(letter);
         }
     }
     shown
+}
+
+/// JSON on its way out: the same letters as JSON's own escapes. What is written must be whole letters.
+#[derive(Debug)]
+pub(super) struct Harmless<W>(pub(super) W);
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).ok().filter(|_| !bytes.is_ascii() || bytes.contains(&0x7f));
+        let Some(text) = text else {
+            self.0.write_all(bytes)?;
+            return Ok(bytes.len());
+        };
+        let mut rest = text;
+        while let Some((at, letter)) = rest.char_indices().find(|(_, letter)| *letter != '\n' && acts(*letter)) {
+            self.0.write_all(&rest.as_bytes()[..at])?;
+            for unit in letter.encode_utf16(&mut [0; 2]) {
+                write!(self.0, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + letter.len_utf8()..];
+        }
+        self.0.write_all(rest.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The first letters of a text that is cleaned already, with a mark if there were more.
@@ -61,6 +98,16 @@ fn push(lines: &mut [String], word: &[char], used: &mut usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_stays_the_same_json_without_anything_that_acts() {
+        let text = "a\u{9b}31m\u{202e}b\u{7f}c\u{e0041}é\u{2028}";
+        let mut out = Vec::new();
+        serde_json::to_writer(Harmless(&mut out), text).unwrap();
+        let shown = String::from_utf8(out).unwrap();
+        assert!(!shown.chars().any(acts), "{shown}");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+    }
 
     #[test]
     fn nothing_that_acts_is_left() {

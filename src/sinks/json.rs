@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::clean::Harmless;
 use super::{Shown, Sink};
 use crate::field::{Field, Kind};
 use crate::record::Record;
@@ -46,7 +47,7 @@ impl<W: Write> Sink for Json<W> {
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {
         let document = Document { report, connections: self.connections.as_deref() };
-        serde_json::to_writer_pretty(&mut self.out, &document)?;
+        serde_json::to_writer_pretty(Harmless(&mut self.out), &document)?;
         writeln!(self.out)?;
         self.out.flush()
     }
@@ -79,7 +80,7 @@ impl<W: Write> Ndjson<W> {
     }
 
     fn line(&mut self, r#type: &'static str, body: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, &Tagged { r#type, body })?;
+        serde_json::to_writer(Harmless(&mut self.out), &Tagged { r#type, body })?;
         writeln!(self.out)
     }
 }

@@ -57,6 +57,7 @@ impl<W: Write> Text<W> {
             .collect();
         let total = plural(report.connections.total, "connection");
         let line = match report.findings.len() {
+            0 if report.lines.access == 0 => "Nothing was read: no access line was recognised".to_owned(),
             0 => format!("No findings in {total}"),
             some => format!("{} in {total}: {}", plural(some as u64, "finding"), counts.join(", ")),
         };
@@ -69,9 +70,9 @@ impl<W: Write> Text<W> {
         let name = self.paint(told.name, Ansi::new().bold());
         writeln!(self.out, "\n{severity} {} {name} ({}) x{}", told.code, told.grade, told.count)?;
         self.field("What", &clean(&told.subject))?;
-        let span =
-            if told.first == told.last { told.first.clone() } else { format!("{} to {}", told.first, told.last) };
-        self.field("When", &span)?;
+        if let (Some(first), Some(last)) = (&told.first, &told.last) {
+            self.field("When", &if first == last { first.clone() } else { format!("{first} to {last}") })?;
+        }
         self.field("Why", &clean(&told.why))?;
         self.field("Do", &clean(&told.fix))?;
         // One line is enough to be believed; the other outputs have them all.
