@@ -70,6 +70,7 @@ impl Span {
 
 /// The places of all fields of one line.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "marks of a line that have nothing to do with each other")]
 pub struct Spans {
     /// One per slot: [`Field`]s by their number, then the format's own operators.
     pub slots: [Span; SLOTS],
@@ -77,6 +78,8 @@ pub struct Spans {
     pub doubtful: bool,
     /// Trailing columns that the format does not have were passed over.
     pub tolerated: bool,
+    /// A JSON object has an object under a key that is in no dictionary.
+    pub strange: bool,
     /// Whether there is anything in the extra slots.
     extra: bool,
     /// The keys of the JSON object that was read last, by their numbers: most objects have the same in the same order.
@@ -88,7 +91,14 @@ pub const KEYS: usize = 32;
 
 impl Default for Spans {
     fn default() -> Self {
-        Self { slots: [Span::NONE; SLOTS], doubtful: false, tolerated: false, extra: false, keys: [u8::MAX; KEYS] }
+        Self {
+            slots: [Span::NONE; SLOTS],
+            doubtful: false,
+            tolerated: false,
+            strange: false,
+            extra: false,
+            keys: [u8::MAX; KEYS],
+        }
     }
 }
 
@@ -102,6 +112,7 @@ impl Spans {
         }
         self.doubtful = false;
         self.tolerated = false;
+        self.strange = false;
     }
 
     /// The place of one field.
@@ -136,11 +147,16 @@ impl<'a> Record<'a> {
 
     /// The value of a field: `None` when it is absent, which is `-`, empty, JSON `null` or no column.
     pub fn text(&self, field: Field) -> Option<Cow<'a, [u8]>> {
-        let raw = self.raw(field)?;
+        self.text_at(field as usize)
+    }
+
+    fn text_at(&self, slot: usize) -> Option<Cow<'a, [u8]>> {
+        let span = self.spans.slots.get(slot)?;
+        let raw = span.of(self.line)?;
         if raw.is_empty() || raw == b"-" {
             return None;
         }
-        if self.spans.slots[field as usize].len & ESCAPED == 0 {
+        if span.len & ESCAPED == 0 {
             return Some(Cow::Borrowed(raw));
         }
         let mut plain = Vec::with_capacity(raw.len());
@@ -171,14 +187,14 @@ impl<'a> Record<'a> {
         self.raw(Field::ResponseFlags).map_or(Flags::NONE, Flags::read)
     }
 
-    /// The values of the format's own operators, by their number.
-    pub fn extra(&self, number: usize) -> Option<&'a [u8]> {
-        self.spans.slots.get(Field::COUNT + number)?.of(self.line)
+    /// The values of the format's own operators, by their number; absent as in [`Record::text`].
+    pub fn extra(&self, number: usize) -> Option<Cow<'a, [u8]>> {
+        self.text_at(Field::COUNT + number)
     }
 
-    /// An owned copy, for outputs that show every field of a connection's legs.
-    pub fn keep(&self) -> Kept {
-        Kept { line: self.line.into(), spans: Box::new(self.spans.clone()) }
+    /// An owned copy, for outputs that show every field of a connection's legs; `format` is the number of its format.
+    pub fn keep(&self, format: usize) -> Kept {
+        Kept { line: self.line.into(), spans: Box::new(self.spans.clone()), format }
     }
 }
 
@@ -187,6 +203,8 @@ impl<'a> Record<'a> {
 pub struct Kept {
     line: Box<[u8]>,
     spans: Box<Spans>,
+    /// The number of the format that read it, which knows what the extra slots mean.
+    pub format: usize,
 }
 
 impl Kept {

@@ -16,6 +16,8 @@ pub enum Reason {
     BadTime,
     /// The runtime wrote it in several records.
     Partial,
+    /// It is no access line of a known format.
+    Unlike,
     /// It is longer than any line that is kept in memory.
     TooLong,
 }
@@ -28,6 +30,7 @@ impl Reason {
             Reason::Broken => "broken",
             Reason::BadTime => "bad-time",
             Reason::Partial => "partial",
+            Reason::Unlike => "no-access-line",
             Reason::TooLong => "too-long",
         }
     }

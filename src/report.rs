@@ -13,6 +13,7 @@ use crate::format::Formats;
 use crate::ledger::{Entry, Evidence, Ledger};
 use crate::leg::{Side, Way};
 use crate::pair::Match;
+use crate::reject::Rejects;
 use crate::rules;
 use crate::scan::Tally;
 use crate::topology::{Alone, Topology};
@@ -150,6 +151,8 @@ pub struct Report {
     pub schema_version: u32,
     /// The inputs' names.
     pub inputs: Vec<String>,
+    /// Files in folders and archives that were left out, by the reason.
+    pub skipped: BTreeMap<&'static str, u64>,
     /// Start of the first connection, absent without any.
     pub first: Option<String>,
     /// Start of the last connection.
@@ -162,6 +165,9 @@ pub struct Report {
     pub lines: Lines,
     /// Rejected lines by reason.
     pub rejects: Vec<RejectGroup>,
+    /// Lines of other kinds, if they were to be shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<RejectGroup>,
     /// Connections.
     pub connections: Connections,
     /// Traffic, most connections first.
@@ -180,14 +186,19 @@ impl Report {
     }
 }
 
-/// Names of inputs, to tell where lines stand.
+/// The inputs, to tell where lines stand.
 #[derive(Clone, Debug, Default)]
-pub struct Inputs(pub Vec<String>);
+pub struct Inputs {
+    /// Their names, by number.
+    pub names: Vec<String>,
+    /// Files in folders and archives that were left out, by the reason.
+    pub skipped: BTreeMap<&'static str, u64>,
+}
 
 impl Inputs {
     /// The name of an input.
     pub fn name(&self, source: crate::source::SourceId) -> &str {
-        self.0.get(source.0 as usize).map_or("?", String::as_str)
+        self.names.get(source.0 as usize).map_or("?", String::as_str)
     }
 
     fn line(&self, evidence: &Evidence) -> Line {
@@ -248,13 +259,15 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
     let known = |at: &Micros| *at != Micros::NONE;
     Report {
         schema_version: SCHEMA_VERSION,
-        inputs: inputs.0.clone(),
+        inputs: inputs.names.clone(),
+        skipped: inputs.skipped.clone(),
         first: used().map(|counts| counts.first).filter(known).min().and_then(Micros::shown),
         last: used().map(|counts| counts.last).filter(known).max().and_then(Micros::shown),
         interrupted: gathered.interrupted,
         findings: gathered.findings.iter().map(|finding| inputs.told(finding)).collect(),
         lines: lines(gathered),
-        rejects: rejects(gathered),
+        rejects: rejects(gathered, &gathered.tally.rejects),
+        unread: rejects(gathered, &gathered.tally.unread),
         connections: connections(gathered),
         traffic: traffic(gathered),
         troubles: gathered.troubles.to_vec(),
@@ -279,7 +292,7 @@ fn lines(gathered: &Gathered<'_>) -> Lines {
     }
 }
 
-fn rejects(gathered: &Gathered<'_>) -> Vec<RejectGroup> {
+fn rejects(gathered: &Gathered<'_>, rejects: &Rejects) -> Vec<RejectGroup> {
     let line = |reject: &crate::reject::Reject| RejectLine {
         source: gathered.inputs.name(reject.origin.source).to_owned(),
         line: reject.origin.line,
@@ -292,7 +305,7 @@ fn rejects(gathered: &Gathered<'_>) -> Vec<RejectGroup> {
         count,
         lines: first.iter().map(line).collect(),
     };
-    gathered.tally.rejects.iter().map(group).collect()
+    rejects.iter().map(group).collect()
 }
 
 fn connections(gathered: &Gathered<'_>) -> Connections {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
 
+mod archives;
 mod cli;
 mod docs;
+mod envelopes;
 mod formats;
 mod layers;
 mod properties;

@@ -66,7 +66,8 @@ fn live_and_batch_give_the_same() {
 
 #[test]
 fn the_order_of_lines_changes_nothing() {
-    for log in sample_logs() {
+    // Pieces of a line have an order.
+    for log in sample_logs().into_iter().filter(|log| !log.contains("partial")) {
         let content = std::fs::read(path(&log)).unwrap();
         let mut lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
         if let Some(last) = lines.last_mut().filter(|line| !line.ends_with(b"\n")) {

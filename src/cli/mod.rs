@@ -1,5 +1,7 @@
 //! The command line: arguments become settings, a run, an exit code.
 
+mod formats;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,21 +12,24 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, ValueEnum};
 
 use crate::finding::Severity;
-use crate::format::Formats;
+use crate::format::{Formats, custom};
 use crate::pair;
-use crate::report::{Inputs, Report};
+use crate::report::Report;
 use crate::run::{Pass, Settings, batch, live};
 use crate::sinks::{self, Output, Style};
-use crate::source::Source;
+use crate::source::expand::{self, Expanded};
 
 /// Reads Envoy and Istio access logs, pairs both legs of every connection, and says which connections went
 /// where they should not, and why.
 ///
-/// Formats and envelopes (stern, kubectl, CRI, Docker) are recognised by themselves, line by line.
+/// Formats, envelopes (stern, kubectl, CRI, collectors' JSON), compression and archives are recognised by themselves.
 #[derive(Debug, Parser)]
-#[command(name = "logscan", version, after_help = EXAMPLES)]
+#[command(name = "logscan", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// Logs to read, `-` for standard input; standard input if there are none
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Logs to read: files, folders, archives, patterns, `-` for standard input; standard input if there are none
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -35,6 +40,9 @@ struct Arguments {
     /// Show every connection too, with both legs
     #[arg(long)]
     connections: bool,
+
+    #[command(flatten)]
+    given: Given,
 
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_enum, value_name = "SEVERITY")]
@@ -49,10 +57,44 @@ struct Arguments {
     threads: usize,
 }
 
+/// Formats of the user's own.
+#[derive(Debug, clap::Args)]
+struct Given {
+    /// A format of your own, as Envoy's configuration has it: '[%START_TIME%] %RESPONSE_CODE% ...' or a JSON object
+    #[arg(long, value_name = "FORMAT")]
+    format: Vec<String>,
+
+    /// A file that holds one: a format string, a grammar file, or the YAML of MeshConfig, Telemetry, EnvoyFilter,
+    /// EnvoyProxy
+    #[arg(long, value_name = "FILE")]
+    format_file: Vec<PathBuf>,
+}
+
+impl Given {
+    /// The built-in formats, and before them these.
+    fn formats(&self) -> anyhow::Result<Formats> {
+        let mut given = Vec::new();
+        for text in &self.format {
+            given.extend(custom::of_string(text).context("--format")?);
+        }
+        for file in &self.format_file {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            given.extend(custom::of_file(&text).with_context(|| file.display().to_string())?);
+        }
+        Formats::with(given).context("a grammar file that is built in does not compile")
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Formats(formats::Formats),
+}
+
 const EXAMPLES: &str = "\
 Examples:
   stern -n manager . -c istio-proxy | logscan
-  logscan proxy-a.log proxy-b.log
+  logscan bug-report.tar.gz
+  logscan /var/log/pods 'logs/*.gz' proxy-a.log
   logscan --output json archive.log | jq '.findings[].why'
   logscan --fail-on error --output ndjson - < archive.log
 
@@ -100,37 +142,39 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Formats(arguments)) = &arguments.command {
+        return formats::run(arguments, style(Colour::Auto), &stop_signal()?);
+    }
     let stdin = [PathBuf::from("-")];
     let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };
     if arguments.files.is_empty() && io::stdin().is_terminal() {
         Arguments::command().print_help()?;
         return Ok(ExitCode::from(TROUBLE));
     }
-    let sources: Vec<Source> = files.iter().map(|file| Source::of_argument(file)).collect();
-    if sources.iter().filter(|source| **source == Source::Stdin).count() > 1 {
+    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
         anyhow::bail!("standard input can be read only once");
     }
     let stop = stop_signal()?;
     let settings = Settings {
-        formats: Formats::built_in().context("a grammar file that is built in does not compile")?,
+        formats: arguments.given.formats()?,
         pairing: pair::Options::default(),
         threads: arguments.threads,
+        explain: false,
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));
-    let inputs = Inputs(sources.iter().map(Source::name).collect());
-    let mut pass = Pass::new(&settings, inputs, sink);
-    match &sources[..] {
-        [only] if is_live(only) => live::run(&mut pass, only, &stop)?,
-        _ => batch::run(&mut pass, &sources, &stop)?,
+    let mut pass = Pass::new(&settings, sink);
+    match files {
+        [only] if expand::is_stream(only) => live::run(&mut pass, only, &stop)?,
+        files => batch::run(&mut pass, Expanded::of(files, &stop), &stop)?,
     }
     let interrupted = stop.load(Ordering::Relaxed);
     let report = pass.finish(interrupted)?;
-    Ok(ending(arguments, &report))
+    Ok(ending(arguments.fail_on, &report))
 }
 
 /// Says what went wrong, and chooses the exit code.
-fn ending(arguments: &Arguments, report: &Report) -> ExitCode {
+fn ending(fail_on: Option<FailOn>, report: &Report) -> ExitCode {
     for trouble in &report.troubles {
         notice(trouble);
     }
@@ -145,7 +189,7 @@ fn ending(arguments: &Arguments, report: &Report) -> ExitCode {
     if !report.troubles.is_empty() {
         return ExitCode::from(TROUBLE);
     }
-    let failed = arguments.fail_on.is_some_and(|at_least| report.worst() >= Some(at_least.severity()));
+    let failed = fail_on.is_some_and(|at_least| report.worst() >= Some(at_least.severity()));
     if failed {
         ExitCode::from(FOUND)
     } else if report.interrupted {
@@ -153,22 +197,6 @@ fn ending(arguments: &Arguments, report: &Report) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
-}
-
-/// Whether a source is a stream that may go on for ever.
-fn is_live(source: &Source) -> bool {
-    match source {
-        Source::Stdin => !is_regular_stdin(),
-        Source::File(path) => path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()),
-    }
-}
-
-/// `logscan < file` is an archive, not a stream.
-fn is_regular_stdin() -> bool {
-    use std::os::fd::AsFd;
-    let stdin = io::stdin();
-    let file = stdin.as_fd().try_clone_to_owned().map(std::fs::File::from);
-    file.and_then(|file| file.metadata()).is_ok_and(|meta| meta.is_file())
 }
 
 /// The first Ctrl-C (or SIGTERM) ends the run with its report, the second one ends it at once.

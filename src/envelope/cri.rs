@@ -1,10 +1,10 @@
 //! The container runtime's files: `TIME stdout|stderr F|P[:TAG...] MESSAGE`; `P` is a partial record.
 //! Source: Kubernetes' CRI logging, kubelet `logs` reader.
 
-use super::{Found, Words, is_time};
+use super::{Peeled, Words, is_time};
 
-/// Takes a time, a stream and a tag.
-pub(super) fn read(words: Words<'_, '_>) -> Option<Found> {
+/// Takes a time, a stream and a tag. Older kubelets write a second time where they joined partial records.
+pub(super) fn read<'a>(words: Words<'_, 'a>) -> Option<Peeled<'a>> {
     match words {
         [time, b"stdout" | b"stderr", tag] if is_time(time) => {
             let partial = match tag.split(|byte| *byte == b':').next() {
@@ -12,7 +12,7 @@ pub(super) fn read(words: Words<'_, '_>) -> Option<Found> {
                 Some(b"P") => true,
                 _ => return None,
             };
-            Some(Found { partial, ..Found::new("cri") })
+            Some(Peeled { time: Some(time), partial, ..Peeled::new("cri") })
         }
         _ => None,
     }

@@ -1,70 +1,110 @@
-//! `peel`: takes off what a collector wrapped around a line, and keeps what it knew: namespace and pod.
+//! `peel`: takes off what a collector wrapped around a line, and keeps what it knew: pod, namespace, container, node,
+//! and when the line arrived there.
 //!
-//! The access line begins at the first plausible place at a word's start: `[2020-07-23T` or `{"`. What
-//! stands before it decides which envelope it is. A line's envelope never depends on the lines before it,
-//! so any cut of the input gives the same answer. An envelope is one file and one line in `PREFIXES`.
+//! Two kinds of envelope: words before the line (`PREFIXES`, one file each) and a JSON object that holds it
+//! (`json`). The access line begins at the first plausible place at a word's start; what stands before it decides which
+//! envelope it is. A line's envelope never depends on the lines before it, so any cut of the input gives the same
+//! answer. Envelopes stand inside of envelopes: `kubectl logs --timestamps` of a collector that prints JSON.
 
+mod compose;
+mod container;
 mod cri;
-mod docker;
+pub mod json;
+mod kail;
 mod kubectl;
+mod kubetail;
+mod logcli;
 mod stern;
+mod syslog;
+mod tail;
 
 use crate::field::value::is_stamp;
 use crate::format::{pairs, shape};
 
-pub use docker::unwrap as unwrap_docker;
-
-/// What a prefix says about the line behind it.
+/// What an envelope says about the line in it. What it does not know is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peeled<'a> {
     /// The envelope's name in the summary, `none` without one.
     pub envelope: &'static str,
-    /// Kubernetes namespace, if the envelope says it.
+    /// Kubernetes namespace.
     pub namespace: Option<&'a [u8]>,
-    /// Pod, if the envelope says it.
+    /// Pod.
     pub pod: Option<&'a [u8]>,
+    /// Container.
+    pub container: Option<&'a [u8]>,
+    /// The machine.
+    pub node: Option<&'a [u8]>,
+    /// When the collector got the line, as it prints that.
+    pub time: Option<&'a [u8]>,
     /// The runtime cut the line here: what follows is in the next record.
     pub partial: bool,
+}
+
+impl<'a> Peeled<'a> {
+    /// Nothing known but the envelope's name.
+    const fn new(envelope: &'static str) -> Peeled<'a> {
+        Peeled { envelope, namespace: None, pod: None, container: None, node: None, time: None, partial: false }
+    }
+
+    /// What this envelope says, else the one around it: the inner one is nearer to the line.
+    #[must_use]
+    fn inside(self, outer: Peeled<'a>) -> Peeled<'a> {
+        Peeled {
+            envelope: self.envelope,
+            namespace: self.namespace.or(outer.namespace),
+            pod: self.pod.or(outer.pod),
+            container: self.container.or(outer.container),
+            node: self.node.or(outer.node),
+            time: self.time.or(outer.time),
+            partial: self.partial || outer.partial,
+        }
+    }
 }
 
 /// The words before a line, without the blanks between them.
 type Words<'w, 'a> = &'w [&'a [u8]];
 
-/// The layouts of prefixes: each takes the words and says whether they are its own.
-const PREFIXES: &[fn(Words<'_, '_>) -> Option<Found>] = &[stern::read, kubectl::read, cri::read];
+/// The layouts of prefixes: each takes all of the words it is shown, or says that they are not its own.
+const PREFIXES: &[for<'w, 'a> fn(Words<'w, 'a>) -> Option<Peeled<'a>>] = &[
+    stern::read,
+    kubectl::read,
+    cri::read,
+    kail::read,
+    kubetail::read,
+    logcli::read,
+    compose::read,
+    container::read,
+    tail::read,
+    syslog::read,
+];
 
-/// Which words hold namespace and pod. Numbers instead of slices keep the readers plain functions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Found {
-    envelope: &'static str,
-    namespace: Option<usize>,
-    pod: Option<usize>,
-    /// kubectl writes `[pod/NAME/CONTAINER]` as one word.
-    bracketed: bool,
-    partial: bool,
+/// No envelopes have more words before the line than this: RFC 5424 has seven, one more may stand around it.
+const MOST_WORDS: usize = 9;
+
+/// How many envelopes may stand inside of each other.
+pub const DEPTH: usize = 4;
+
+/// Where the message of a line may begin: the starts of its first words.
+pub fn word_starts(line: &[u8]) -> impl Iterator<Item = usize> {
+    let next = |at: &usize| {
+        let end = word_end(line, *at)?;
+        Some(end + line[end..].iter().position(|byte| *byte != b' ')?)
+    };
+    std::iter::successors(Some(0), next).take(MOST_WORDS + 1)
 }
 
-impl Found {
-    const fn new(envelope: &'static str) -> Found {
-        Found { envelope, namespace: None, pod: None, bracketed: false, partial: false }
-    }
+/// The blank behind the word at `at`. Loki's labels are one word, though they hold blanks.
+fn word_end(line: &[u8], at: usize) -> Option<usize> {
+    let from = match line.get(at..at + 2) {
+        Some([b'{', first]) if first.is_ascii_lowercase() => at + memchr::memmem::find(&line[at..], b"\"}")?,
+        _ => at,
+    };
+    Some(from + memchr::memchr(b' ', &line[from..])?)
 }
-
-/// No envelope has more words before the line than this: stern's `-t` with `--all-namespaces` has four.
-const MOST_WORDS: usize = 5;
 
 /// Where the message of a line begins, or `None` if it is not one that an Envoy or an agent writes.
-///
-/// Looks at the start of each of the first words.
 pub fn message_start(line: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    let mut at = 0;
-    for _ in 0..=MOST_WORDS {
-        if begins(&line[at..]) {
-            return Some(at);
-        }
-        at += memchr::memchr(b' ', &line[at..])? + 1;
-    }
-    None
+    word_starts(line).find(|at| begins(&line[*at..]))
 }
 
 /// Whether an access line may begin here.
@@ -79,27 +119,33 @@ pub fn begins_access(text: &[u8]) -> bool {
 
 /// What the words in `prefix` (the line up to its message) say; `None` if no envelope writes such words.
 pub fn peel(prefix: &[u8]) -> Option<Peeled<'_>> {
-    if prefix.is_empty() {
-        return Some(Peeled { envelope: "none", ..Peeled::default() });
-    }
     let mut words: [&[u8]; MOST_WORDS] = [b""; MOST_WORDS];
-    let mut count = 0;
-    for word in prefix.trim_ascii_end().split(|byte| *byte == b' ') {
-        *words.get_mut(count)? = word;
-        count += 1;
+    let (mut at, mut count) = (0, 0);
+    for next in word_starts(prefix).skip(1).chain([prefix.len()]) {
+        let word = prefix[at..next].trim_ascii();
+        at = next;
+        if !word.is_empty() {
+            *words.get_mut(count)? = word;
+            count += 1;
+        }
     }
-    let words = &words[..count];
-    let found = PREFIXES.iter().find_map(|read| read(words))?;
-    let mut peeled = Peeled {
-        envelope: found.envelope,
-        namespace: found.namespace.map(|word| words[word]),
-        pod: found.pod.map(|word| words[word]),
-        partial: found.partial,
-    };
-    if found.bracketed {
-        peeled.pod = peeled.pod.and_then(kubectl::pod);
+    if count == 0 {
+        return Some(Peeled::new("none"));
     }
-    Some(peeled)
+    nested(&words[..count], DEPTH)
+}
+
+/// The envelope that takes all of the words, or one that takes the first and others that take the rest.
+fn nested<'a>(words: Words<'_, 'a>, depth: usize) -> Option<Peeled<'a>> {
+    (1..=words.len()).rev().find_map(|cut| {
+        let outer = PREFIXES.iter().find_map(|read| read(&words[..cut]))?;
+        if cut == words.len() {
+            return Some(outer);
+        }
+        let inner = nested(&words[cut..], depth.checked_sub(1)?)?;
+        // Nobody reads a stream with the same tool twice, but words of prose come in any number.
+        (inner.envelope != outer.envelope).then(|| inner.inside(outer))
+    })
 }
 
 /// Whether a word is a DNS label or name, as pods, containers and namespaces are.
@@ -108,9 +154,32 @@ fn is_name(word: &[u8]) -> bool {
     word.len() <= 253 && word.first().is_some_and(u8::is_ascii_alphanumeric) && word.iter().all(ok) && !is_time(word)
 }
 
-/// Whether a word is an RFC 3339 time.
+/// Whether a container of this name is a proxy in one of the meshes.
+fn is_proxy(word: &[u8]) -> bool {
+    const PROXIES: [&[u8]; 11] = [
+        b"istio-proxy",
+        b"istio-ingress",
+        b"istio-egress",
+        b"envoy",
+        b"envoy-sidecar",
+        b"consul-dataplane",
+        b"kuma-sidecar",
+        b"kuma-gateway",
+        b"osm-envoy",
+        b"ambassador",
+        b"waypoint",
+    ];
+    PROXIES.contains(&word)
+}
+
+/// Whether a name looks like a pod's: a workload and something that a controller put behind it. Prose does not.
+fn is_pod(word: &[u8]) -> bool {
+    is_name(word) && word.contains(&b'-') && word.iter().any(u8::is_ascii_digit)
+}
+
+/// Whether a word is an RFC 3339 time, or one without a zone.
 fn is_time(word: &[u8]) -> bool {
-    is_stamp(word, b'T')
+    is_stamp(word, b'T') && word.iter().all(|byte| byte.is_ascii_digit() || b"-:.+,TZ".contains(byte))
 }
 
 /// Takes ANSI's colour and style sequences out: `ESC [ ... letter`. Other control bytes stay.
@@ -127,42 +196,4 @@ pub fn strip_colour(line: &[u8], out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peeled(prefix: &str) -> Option<(&'static str, Option<&str>, Option<&str>)> {
-        let text = |bytes| std::str::from_utf8(bytes).unwrap();
-        peel(prefix.as_bytes()).map(|peeled| (peeled.envelope, peeled.namespace.map(text), peeled.pod.map(text)))
-    }
-
-    #[test]
-    fn every_prefix_is_told_by_its_words() {
-        let stamp = "2024-08-07T09:34:15.747065123Z";
-        assert_eq!(peeled(""), Some(("none", None, None)));
-        assert_eq!(peeled("web-1 istio-proxy "), Some(("stern", None, Some("web-1"))));
-        assert_eq!(peeled("shop web-1 istio-proxy "), Some(("stern", Some("shop"), Some("web-1"))));
-        assert_eq!(peeled(&format!("web-1 istio-proxy {stamp} ")), Some(("stern", None, Some("web-1"))));
-        assert_eq!(peeled("[pod/web-1/istio-proxy] "), Some(("kubectl", None, Some("web-1"))));
-        assert_eq!(peeled(&format!("[pod/web-1/istio-proxy] {stamp} ")), Some(("kubectl", None, Some("web-1"))));
-        assert_eq!(peeled(&format!("{stamp} ")), Some(("kubectl", None, None)));
-        assert_eq!(peeled(&format!("{stamp} stdout F ")), Some(("cri", None, None)));
-        assert!(peel(format!("{stamp} stderr P:x ").as_bytes()).unwrap().partial);
-        for foreign in ["GET / HTTP/1.1 ", "a b c d e f ", "Hello World ", "[pod/x] ", "[pod//] "] {
-            assert_eq!(peeled(foreign), None, "{foreign}");
-        }
-    }
-
-    #[test]
-    fn colour_is_taken_out_and_nothing_else() {
-        let mut out = Vec::new();
-        strip_colour(b"\x1b[96mpod\x1b[0m \x1b[1;92mc\x1b[0m a\x00b\x1b[", &mut out);
-        assert_eq!(out, b"pod c a\x00b");
-    }
-
-    #[test]
-    fn a_message_begins_at_a_word() {
-        assert_eq!(message_start(b"pod c [2020-07-23T14:26:27.081Z] x", begins_access), Some(6));
-        assert_eq!(message_start(b"pod[2020-07-23T14:26:27.081Z] x", begins_access), None);
-        assert_eq!(message_start(b"pod c [2019-09-11 10:00:00.123] x", begins_access), None);
-    }
-}
+mod tests;

@@ -123,6 +123,7 @@ impl Keys {
     /// Looks into an object that some key leads into.
     fn nested(&self, line: &[u8], span: Span, path: &[u8], depth: usize, spans: &mut Spans, seen: &mut u128) {
         if depth > NESTED || !self.nests.iter().any(|known| **known == *path) {
+            spans.strange |= depth == 1 && span.of(line).is_some_and(|value| value.first() == Some(&b'{'));
             return;
         }
         let Some(object) = span.of(line).filter(|object| object.first() == Some(&b'{')) else { return };

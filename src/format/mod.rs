@@ -6,6 +6,7 @@
 //! lines of a layout that nobody described are read by their shape, last.
 
 pub mod ambient;
+pub mod custom;
 pub mod grammar;
 pub mod json;
 pub mod pairs;
@@ -94,10 +95,10 @@ pub struct Sample {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file is no TOML of the right shape.
-    #[error("not a grammar file: {0}")]
+    #[error("not a grammar file")]
     File(#[from] toml::de::Error),
     /// The format string does not compile.
-    #[error("{0}")]
+    #[error(transparent)]
     Format(#[from] FormatError),
     /// A text format without a format string.
     #[error("a text format needs `format`, the others `keys`")]
@@ -108,6 +109,9 @@ pub enum Error {
     /// Too many operators that the table does not know.
     #[error("more than {EXTRA} commands that logscan does not know")]
     TooManyExtras,
+    /// The file is no YAML.
+    #[error("not YAML: {0}")]
+    Yaml(String),
     /// A file in which no format was found.
     #[error("no access log format in it: expected a format string, a grammar file, or YAML that holds one")]
     Nothing,
@@ -347,6 +351,15 @@ impl Formats {
     /// Whether the whole text is a line of a format that a user gave.
     pub fn is_given(&self, text: &[u8], spans: &mut Spans) -> bool {
         self.list[..self.given].iter().any(|format| format.read(text, spans).is_ok())
+    }
+
+    /// Where the given format that gets furthest stops in a text that is no line of any: slot and byte.
+    pub fn given_misfit(&self, text: &[u8], spans: &mut Spans) -> Option<(u8, usize)> {
+        let misfits = self.list[..self.given].iter().filter_map(|format| match format.read(text, spans) {
+            Err(Misfit::At { slot, at }) => Some((slot, at as usize)),
+            _ => None,
+        });
+        misfits.max_by_key(|(_, at)| *at)
     }
 
     /// Reads an access line with the format that fits; `hint` is where to begin, and becomes the number of

@@ -10,8 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::Pass;
 use crate::field::value::Micros;
 use crate::scan::{Scanned, Scanner};
+use crate::source::SourceId;
 use crate::source::block::{Block, Blocks};
-use crate::source::{Input, Source, SourceId};
+use crate::source::compressed::Bytes;
+use crate::source::expand::Expanded;
+use crate::source::lines::Lines;
 
 /// Blocks in flight at a time. Fixed, so that the choice of blocks does not depend on the number of cores.
 const WAVE: usize = 8;
@@ -20,8 +23,11 @@ const WAVE: usize = 8;
 const BLOCK: usize = 512 << 10;
 const SMALLEST: usize = 64 << 10;
 
+/// How many files stay open. Those behind them are opened for every read: systems allow a thousand or so.
+const HELD: usize = 512;
+
 struct Open {
-    blocks: Blocks<Input>,
+    blocks: Blocks<Lines<Bytes>>,
     name: String,
     ended: bool,
 }
@@ -83,17 +89,19 @@ impl Feed {
 
 /// Reads every source to its end, or until `stop` is set. A source that cannot be opened or read is a trouble of
 /// the pass, and the others go on. Errors are those of the output.
-pub fn run(pass: &mut Pass<'_>, sources: &[Source], stop: &AtomicBool) -> io::Result<()> {
+pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Result<()> {
+    let sources = pass.take(expanded);
     let size = (16 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
     let mut feed = Feed::default();
-    for (number, source) in sources.iter().enumerate() {
-        match source.open() {
+    for (number, source) in sources.into_iter().enumerate() {
+        let (name, first_line) = (source.name.clone(), source.first_line);
+        match source.open(number < HELD) {
             Ok(input) => feed.open.push(Open {
-                blocks: Blocks::new(input, SourceId(number as u32), size),
-                name: source.name(),
+                blocks: Blocks::new(input, SourceId(number as u32), size).from_line(first_line),
+                name,
                 ended: false,
             }),
-            Err(error) => pass.troubles.push(format!("{}: {error}", source.name())),
+            Err(error) => pass.troubles.push(format!("{name}: {error}")),
         }
     }
     let mut progress = vec![Progress::default(); feed.open.len()];

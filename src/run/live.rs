@@ -3,58 +3,83 @@
 //! A thread reads, so that a pipe that falls silent does not keep findings back. The clock decides when things
 //! are shown, never what is found.
 
-use std::io::{self, Read};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::Pass;
+use super::{Pass, batch};
 use crate::scan::Scanned;
+use crate::source::SourceId;
 use crate::source::block::{Block, Blocks};
-use crate::source::{Source, SourceId};
+use crate::source::expand::{self, Expanded};
 
 /// How long a finding may wait to be shown.
 const TICK: Duration = Duration::from_millis(50);
 /// How many blocks may wait to be scanned before the reader waits.
 const QUEUE: usize = 16;
 
-/// Reads `source` to its end, or until `stop` is set. Errors are those of the output.
-pub fn run(pass: &mut Pass<'_>, source: &Source, stop: &AtomicBool) -> io::Result<()> {
-    let input = match source.open() {
-        Ok(input) => input,
-        Err(error) => {
-            pass.troubles.push(format!("{}: {error}", source.name()));
-            return Ok(());
-        }
-    };
-    let (blocks, arriving) = sync_channel(QUEUE);
-    // The thread ends with the input, or with the process: a read that waits cannot be called back.
-    std::thread::Builder::new().name("reader".to_owned()).spawn(move || read(input, &blocks))?;
-    pump(pass, &arriving, stop, &source.name())
+/// What the reader brings.
+enum Arrived {
+    /// The stream turned out to be this; a log follows in blocks.
+    Stream(Expanded),
+    /// An archive came through the pipe: it is whole, and can be read as one.
+    Archive(Expanded),
+    Block(Block),
+    Failed(io::Error),
 }
 
-fn read(input: impl Read, blocks: &SyncSender<io::Result<Block>>) {
-    let mut cutter = Blocks::new(input, SourceId(0), 1);
+/// Reads a stream to its end, or until `stop` is set. Errors are those of the output.
+pub fn run(pass: &mut Pass<'_>, argument: &Path, stop: &Arc<AtomicBool>) -> io::Result<()> {
+    let (arrived, arriving) = sync_channel(QUEUE);
+    let (argument, name, stopped) = (argument.to_owned(), expand::name(argument), Arc::clone(stop));
+    // The thread ends with the input, or with the process: a read that waits cannot be called back, and neither can
+    // the opening of a pipe that nobody writes to.
+    std::thread::Builder::new().name("reader".to_owned()).spawn(move || read(argument, &stopped, &arrived))?;
+    pump(pass, &arriving, stop, &name)
+}
+
+fn read(argument: PathBuf, stop: &AtomicBool, arrived: &SyncSender<Arrived>) {
+    let mut expanded = Expanded::of(&[argument], stop);
+    let Some(source) = expanded.only_stream() else {
+        let _ = arrived.send(Arrived::Archive(expanded));
+        return;
+    };
+    let _ = arrived.send(Arrived::Stream(expanded));
+    let mut cutter = match source.open(true) {
+        Ok(input) => Blocks::new(input, SourceId(0), 1),
+        Err(error) => {
+            let _ = arrived.send(Arrived::Failed(error));
+            return;
+        }
+    };
     loop {
-        let (block, failed) = match cutter.next(Vec::new()) {
-            Ok(Some(block)) => (Ok(block), false),
+        let (arrival, failed) = match cutter.next(Vec::new()) {
+            Ok(Some(block)) => (Arrived::Block(block), false),
             Ok(None) => return,
-            Err(error) => (Err(error), true),
+            Err(error) => (Arrived::Failed(error), true),
         };
         // Nobody listens any more: the run is over. After an error the next call gives what is left.
-        if blocks.send(block).is_err() && !failed {
+        if arrived.send(arrival).is_err() && !failed {
             return;
         }
     }
 }
 
-fn pump(pass: &mut Pass<'_>, arriving: &Receiver<io::Result<Block>>, stop: &AtomicBool, name: &str) -> io::Result<()> {
+fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, name: &str) -> io::Result<()> {
     let mut ticked = now();
     let (mut fresh, mut pause) = (false, TICK);
     let (mut scanner, mut result) = (pass.scanner(0), Scanned::default());
     while !stop.load(Ordering::Relaxed) {
         match arriving.recv_timeout(TICK) {
-            Ok(Ok(block)) => {
+            Ok(Arrived::Stream(expanded)) => {
+                pass.take(expanded);
+                scanner = pass.scanner(0);
+            }
+            Ok(Arrived::Archive(expanded)) => return batch::run(pass, expanded, stop),
+            Ok(Arrived::Block(block)) => {
                 result = scanner.scan(&block, result);
                 pass.absorb(&mut result, &block)?;
                 if let Some(reached) = result.reached {
@@ -62,7 +87,7 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<io::Result<Block>>, stop: &Atom
                 }
                 fresh = true;
             }
-            Ok(Err(error)) => pass.troubles.push(format!("{name}: {error}")),
+            Ok(Arrived::Failed(error)) => pass.troubles.push(format!("{name}: {error}")),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -7,6 +7,7 @@ pub mod batch;
 pub mod live;
 
 use std::io;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -20,9 +21,12 @@ use crate::pair::{self, Closed, Connection, Pairer};
 use crate::record::Kept;
 use crate::report::{self, Gathered, Inputs, Report};
 use crate::rules;
-use crate::scan::{self, Scanned, Scanner, Tally};
+use crate::scan::{self, Scanned, Scanner, Shelved, Tally};
 use crate::sinks::{Shown, Sink, leg_object};
+use crate::source::Source;
 use crate::source::block::Block;
+use crate::source::expand::Expanded;
+use crate::source::place::Place;
 use crate::topology::Topology;
 
 /// What a run is made of.
@@ -34,12 +38,15 @@ pub struct Settings {
     pub pairing: pair::Options,
     /// Threads that scan; 0 is one a core.
     pub threads: usize,
+    /// Keep the first lines that are no access lines, to show why.
+    pub explain: bool,
 }
 
 /// One run over one input, however many sources it has.
 pub struct Pass<'s> {
     settings: &'s Settings,
     inputs: Inputs,
+    places: Arc<[Place]>,
     sink: Box<dyn Sink + 's>,
     pairer: Pairer,
     tally: Tally,
@@ -83,12 +90,13 @@ struct Judged {
 }
 
 impl<'s> Pass<'s> {
-    /// An empty pass over the inputs with these names.
-    pub fn new(settings: &'s Settings, inputs: Inputs, sink: Box<dyn Sink + 's>) -> Pass<'s> {
+    /// An empty pass.
+    pub fn new(settings: &'s Settings, sink: Box<dyn Sink + 's>) -> Pass<'s> {
         let keep = sink.wants_connections();
         Pass {
             settings,
-            inputs,
+            inputs: Inputs::default(),
+            places: Arc::default(),
             sink,
             pairer: Pairer::new(settings.pairing),
             tally: Tally::default(),
@@ -98,9 +106,19 @@ impl<'s> Pass<'s> {
         }
     }
 
+    /// Takes over what is to be read: its names and places, and what went wrong with it already.
+    fn take(&mut self, expanded: Expanded) -> Vec<Source> {
+        self.troubles.extend(expanded.troubles);
+        self.places = expanded.sources.iter().map(|source| source.place.clone()).collect();
+        let names = expanded.sources.iter().map(|source| source.name.clone()).collect();
+        self.inputs = Inputs { names, skipped: expanded.skipped };
+        expanded.sources
+    }
+
     /// A scanner for blocks of this pass; `number` tells it from the others.
     pub fn scanner(&self, number: usize) -> Scanner<'s> {
-        Scanner::new(&self.settings.formats, scan::Options { keep: self.sink.wants_connections() }, number)
+        let options = scan::Options { keep: self.sink.wants_connections(), explain: self.settings.explain };
+        Scanner::new(&self.settings.formats, options, number).placed(&self.places)
     }
 
     /// Takes over what a block held; `scanned` may be used again.
@@ -110,8 +128,10 @@ impl<'s> Pass<'s> {
         let mut kept = std::mem::take(&mut scanned.kept).into_iter();
         for leg in &scanned.legs {
             let mut leg = closing.ledger.leg(leg, scanned.scanner);
-            if let Some((pod, record)) = kept.next() {
-                leg.kept = closing.kept.put((closing.ledger.renamed(pod, scanned.scanner), record));
+            if let Some(line) = kept.next() {
+                let named = |name| closing.ledger.renamed(name, scanned.scanner);
+                let (pod, container, node) = (named(line.pod), named(line.container), named(line.node));
+                leg.kept = closing.kept.put(Shelved { pod, container, node, ..line });
             }
             self.pairer.push(leg, closing);
         }
@@ -172,9 +192,19 @@ impl<'s> Pass<'s> {
     fn leg(&mut self, leg: &Leg) -> Value {
         let way = self.closing.ledger.ways()[leg.way as usize];
         let kept = self.closing.kept.take(leg.kept);
-        let mut object = kept.as_ref().map(|(_, kept)| leg_object(&kept.record())).unwrap_or_default();
+        let extras = |kept: &Kept| {
+            let format = self.settings.formats.list().get(kept.format);
+            format.map_or(&[][..], |format| &format.extras)
+        };
+        let mut object =
+            kept.as_ref().map(|kept| leg_object(&kept.record.record(), extras(&kept.record))).unwrap_or_default();
         let name = |name| Some(self.closing.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
-        object.insert("pod".to_owned(), kept.and_then(|(pod, _)| name(pod)).into());
+        let of = |which: fn(&Shelved) -> Sym| kept.as_ref().and_then(|kept| name(which(kept)));
+        object.insert("pod".to_owned(), of(|kept| kept.pod).into());
+        object.insert("container".to_owned(), of(|kept| kept.container).into());
+        object.insert("node".to_owned(), of(|kept| kept.node).into());
+        let arrived = kept.as_ref().and_then(|kept| kept.arrived).map(|time| time.to_string());
+        object.insert("arrived".to_owned(), arrived.into());
         object.insert("namespace".to_owned(), name(way.namespace).into());
         object.insert("side".to_owned(), way.side.name().into());
         object.insert("source".to_owned(), self.inputs.name(leg.origin.source).into());
@@ -245,12 +275,12 @@ impl<'s> Pass<'s> {
 /// Records of legs that wait, by number; numbers are used again.
 #[derive(Default)]
 struct Slab {
-    places: Vec<Option<(Sym, Kept)>>,
+    places: Vec<Option<Shelved>>,
     free: Vec<u32>,
 }
 
 impl Slab {
-    fn put(&mut self, kept: (Sym, Kept)) -> u32 {
+    fn put(&mut self, kept: Shelved) -> u32 {
         if let Some(place) = self.free.pop() {
             self.places[place as usize] = Some(kept);
             return place;
@@ -259,7 +289,7 @@ impl Slab {
         self.places.len() as u32 - 1
     }
 
-    fn take(&mut self, number: u32) -> Option<(Sym, Kept)> {
+    fn take(&mut self, number: u32) -> Option<Shelved> {
         let kept = self.places.get_mut(number as usize)?.take();
         if kept.is_some() {
             self.free.push(number);

@@ -7,7 +7,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::Wrapped;
+use super::unwrap::Wrapped;
 use super::way::Ends;
 use crate::field::Field;
 use crate::field::flag::Flags;

@@ -7,30 +7,32 @@
 mod ambient;
 mod known;
 mod tally;
+mod unwrap;
 mod way;
 
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use known::Known;
 use memchr::memchr;
+use unwrap::{Around, Wrapped};
 use way::Ends;
 
 pub use tally::{Count, Tally};
 
 use crate::endpoint::{Endpoint, Ip};
-use crate::envelope::{self, begins_access, message_start, peel};
+use crate::envelope;
 use crate::field::Field;
 use crate::field::flag::Flags;
 use crate::field::value::{self, Clock, Micros};
-use crate::format::{Formats, Misfit};
+use crate::format::Formats;
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
-use crate::names::{Sym, workload};
-use crate::other::Other;
+use crate::names::Sym;
 use crate::record::{Kept, Record, Spans};
 use crate::reject::Reason;
 use crate::source::block::Block;
+use crate::source::place::Place;
 use crate::source::{Origin, SourceId};
 
 /// How a run scans.
@@ -38,6 +40,23 @@ use crate::source::{Origin, SourceId};
 pub struct Options {
     /// Keep each line's record, for outputs that show every field of a leg.
     pub keep: bool,
+    /// Keep the first lines that were not read, whatever they are, with the place where the formats stopped.
+    pub explain: bool,
+}
+
+/// A leg's line, kept for outputs that show all of it.
+#[derive(Debug)]
+pub struct Shelved {
+    /// Whose line it is, if that is known.
+    pub pod: Sym,
+    /// The container.
+    pub container: Sym,
+    /// The machine.
+    pub node: Sym,
+    /// When a collector got the line.
+    pub arrived: Option<Micros>,
+    /// The line.
+    pub record: Kept,
 }
 
 /// What a block holds. Names, ways and facts go by the numbers of the scanner that read it; those that it had not met
@@ -60,8 +79,8 @@ pub struct Scanned {
     pub legs: Vec<Leg>,
     /// Where each leg's line lies in the block: start and length, line end not included.
     pub lines: Vec<(u32, u32)>,
-    /// The records, if they were to be kept, each with its pod.
-    pub kept: Vec<(Sym, Kept)>,
+    /// The records, if they were to be kept.
+    pub kept: Vec<Shelved>,
     /// How far the block has come in log time.
     pub reached: Option<Micros>,
     /// What was counted.
@@ -79,23 +98,6 @@ impl Scanned {
         self.lines.clear();
         self.kept.clear();
         Scanned { scanner: 0, anew: false, reached: None, tally: Tally::default(), ..self }
-    }
-}
-
-/// What one prefix of a line says; looked up once a block.
-#[derive(Clone, Copy, Debug)]
-struct Wrapped {
-    namespace: Sym,
-    workload: Sym,
-    pod: Sym,
-    envelope: usize,
-    partial: bool,
-}
-
-impl Wrapped {
-    /// No envelope that knows the pod.
-    const fn bare(envelope: usize) -> Wrapped {
-        Wrapped { namespace: Sym::NONE, workload: Sym::NONE, pod: Sym::NONE, envelope, partial: false }
     }
 }
 
@@ -132,7 +134,11 @@ pub struct Scanner<'f> {
     /// Lines by format, and by envelope, of this block.
     format_counts: Vec<u64>,
     envelopes: Vec<(&'static str, u64)>,
-    unwrapped: Vec<u8>,
+    /// What the sources' paths say, and that of this block's source.
+    places: Arc<[Place]>,
+    place: Wrapped,
+    /// Room for what is in envelopes that had to be unescaped.
+    spare: Vec<Vec<u8>>,
 }
 
 impl<'f> Scanner<'f> {
@@ -152,9 +158,17 @@ impl<'f> Scanner<'f> {
             clock: Clock::default(),
             hint: 0,
             format_counts: vec![0; formats.list().len()],
-            envelopes: Vec::new(),
-            unwrapped: Vec::new(),
+            envelopes: vec![("none", 0)],
+            places: Arc::default(),
+            place: Wrapped::NOTHING,
+            spare: Vec::new(),
         }
+    }
+
+    /// The same, knowing whose logs the sources are.
+    #[must_use]
+    pub fn placed(self, places: &Arc<[Place]>) -> Scanner<'f> {
+        Scanner { places: Arc::clone(places), ..self }
     }
 
     /// Scans a block. `spare` is a result that is no longer needed, for its room.
@@ -182,7 +196,8 @@ impl<'f> Scanner<'f> {
                 text = &plain;
             }
             let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-            self.line(Line { text, origin, place }, &mut spans);
+            let around = Around::new(self.place);
+            self.text(Line { text, origin, place }, text, around, &mut spans);
         }
         self.finish(block.bytes.len() as u64)
     }
@@ -190,12 +205,13 @@ impl<'f> Scanner<'f> {
     fn begin(&mut self, block: &Block, spare: Scanned) {
         self.out = Scanned { scanner: self.number, ..spare.cleared() };
         if self.known.is_too_much() {
-            *self =
-                Scanner { out: std::mem::take(&mut self.out), ..Scanner::new(self.formats, self.options, self.number) };
+            let anew = Scanner::new(self.formats, self.options, self.number).placed(&self.places);
+            *self = Scanner { out: std::mem::take(&mut self.out), ..anew };
             self.out.anew = true;
         }
         self.known.begin();
         self.source = block.origin.source;
+        self.place = self.place();
         // Few lines are shorter than this, so the tables are seldom moved.
         self.out.legs.reserve(block.bytes.len() / 200);
         self.out.lines.reserve(block.bytes.len() / 200);
@@ -219,94 +235,7 @@ impl<'f> Scanner<'f> {
         out
     }
 
-    fn line(&mut self, line: Line<'_>, spans: &mut Spans) {
-        let Some(start) = message_start(line.text, begins_access) else {
-            return self.other(line.text);
-        };
-        let (prefix, message) = line.text.split_at(start);
-        let mut unwrapped = std::mem::take(&mut self.unwrapped);
-        match envelope::unwrap_docker(message, &mut unwrapped) {
-            Some(true) => match message_start(&unwrapped, begins_access) {
-                Some(0) => {
-                    let wrapped = Wrapped::bare(self.envelope("docker"));
-                    self.message(line, Some(wrapped), &unwrapped, spans);
-                }
-                _ => self.other(&unwrapped),
-            },
-            Some(false) => self.out.tally.rejects.add(Reason::Partial, line.origin, line.text, 0, None),
-            None => {
-                let wrapped = self.wrapped(prefix);
-                self.message(line, wrapped, message, spans);
-            }
-        }
-        self.unwrapped = unwrapped;
-    }
-
-    fn other(&mut self, text: &[u8]) {
-        *self.out.tally.others.entry(Other::of(text)).or_default() += 1;
-    }
-
-    /// Reads one access line; `wrapped` is none if no collector writes what stands before it.
-    fn message(&mut self, line: Line<'_>, wrapped: Option<Wrapped>, message: &[u8], spans: &mut Spans) {
-        let read = self.formats.read(message, &mut self.hint, spans);
-        match (read, wrapped) {
-            (_, Some(Wrapped { partial: true, .. })) => {
-                self.out.tally.rejects.add(Reason::Partial, line.origin, line.text, 0, None);
-            }
-            (Ok(()), wrapped) => self.record(Record { line: message, spans }, wrapped, line.origin, line.place),
-            (Err(Misfit::At { slot, at }), Some(_)) => {
-                self.misfit(message, line.origin, slot, at as usize);
-            }
-            // A word that looks like a time, in a line that no collector wrapped: not ours.
-            (Err(_), _) => self.other(line.text),
-        }
-    }
-
-    fn misfit(&mut self, message: &[u8], origin: Origin, slot: u8, at: usize) {
-        if message.first() == Some(&b'{') && !is_access_object(message) {
-            return self.other(message);
-        }
-        let cut =
-            at >= message.len() || memchr(b'"', &message[at..]).is_none() && memchr(b' ', &message[at..]).is_none();
-        let reason = if cut { Reason::Cut } else { Reason::Broken };
-        self.out.tally.rejects.add(reason, origin, message, at, Some(slot));
-    }
-
-    fn wrapped(&mut self, prefix: &[u8]) -> Option<Wrapped> {
-        if self.last.0 == prefix {
-            return self.last.1;
-        }
-        let hash = self.hasher.hash_one(prefix);
-        let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
-        let wrapped = found.unwrap_or_else(|| {
-            let wrapped = peel(prefix).map(|peeled| Wrapped {
-                namespace: self.known.names.intern(peeled.namespace.unwrap_or_default()),
-                workload: self.known.names.intern(workload(peeled.pod.unwrap_or_default())),
-                pod: self.known.names.intern(peeled.pod.unwrap_or_default()),
-                envelope: self.envelope(peeled.envelope),
-                partial: peeled.partial,
-            });
-            let hasher = &self.hasher;
-            // Times in prefixes make each of them new: remembering all would cost more than reading them.
-            if self.prefixes.len() < 4096 {
-                self.prefixes.insert_unique(hash, (prefix.into(), wrapped), |(known, _)| hasher.hash_one(&**known));
-            }
-            wrapped
-        });
-        self.last.0.clear();
-        self.last.0.extend_from_slice(prefix);
-        self.last.1 = wrapped;
-        wrapped
-    }
-
-    fn envelope(&mut self, name: &'static str) -> usize {
-        self.envelopes.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
-            self.envelopes.push((name, 0));
-            self.envelopes.len() - 1
-        })
-    }
-
-    fn record(&mut self, record: Record<'_>, wrapped: Option<Wrapped>, origin: Origin, place: (u32, u32)) {
+    fn record(&mut self, record: Record<'_>, wrapped: Wrapped, line: Line<'_>) {
         let number = |field: Field| record.integer(field).unwrap_or(0);
         let duration = u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX);
         let start = match (record.raw(Field::StartTime), record.raw(Field::EmitTime)) {
@@ -316,13 +245,9 @@ impl<'f> Scanner<'f> {
             (None, None) => Some(Micros::NONE),
         };
         let Some(start) = start else {
-            self.out.tally.rejects.add(Reason::BadTime, origin, record.line, 0, Some(Field::StartTime as u8));
+            self.out.tally.rejects.add(Reason::BadTime, line.origin, record.line, 0, Some(Field::StartTime as u8));
             return;
         };
-        let wrapped = wrapped.unwrap_or_else(|| {
-            let envelope = self.envelope("other");
-            Wrapped::bare(envelope)
-        });
         self.envelopes[wrapped.envelope].1 += 1;
         self.format_counts[self.hint] += 1;
         self.out.tally.doubtful += u64::from(record.spans.doubtful);
@@ -347,7 +272,7 @@ impl<'f> Scanner<'f> {
             peer: ends.peer,
             request: told.map_or_else(|| way::request(&record), |told| told.key),
             bytes: number(Field::BytesReceived).saturating_add(number(Field::BytesSent)),
-            origin,
+            origin: line.origin,
             kept: if self.options.keep { self.out.kept.len() as u32 } else { Leg::NOT_KEPT },
             side: way.side,
             protocol: way.protocol,
@@ -355,10 +280,11 @@ impl<'f> Scanner<'f> {
             direct: way.direct,
         };
         if self.options.keep {
-            self.out.kept.push((wrapped.pod, record.keep()));
+            let Wrapped { pod, container, node, arrived, .. } = wrapped;
+            self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint) });
         }
         self.out.legs.push(leg);
-        self.out.lines.push(place);
+        self.out.lines.push(line.place);
     }
 
     /// Takes down what a line teaches about the mesh.
@@ -396,12 +322,6 @@ impl<'f> Scanner<'f> {
             self.known.fact(fact);
         }
     }
-}
-
-/// Whether a damaged JSON object was an access record.
-fn is_access_object(message: &[u8]) -> bool {
-    let has = |key: &[u8]| memchr::memmem::find(message, key).is_some();
-    has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
 }
 
 /// The median end of some of the legs: lines are written at the end of their connections. One line with a wrong

@@ -59,6 +59,8 @@ pub struct Tally {
     pub others: BTreeMap<Other, u64>,
     /// Lines that could not be read.
     pub rejects: Rejects,
+    /// The first lines of other kinds, if they were to be shown.
+    pub unread: Rejects,
     /// Access lines whose headers could be cut in more than one way.
     pub doubtful: u64,
     /// Access lines with trailing columns that their format does not have.
@@ -81,6 +83,7 @@ impl Tally {
         add(&mut self.envelopes, other.envelopes);
         add(&mut self.others, other.others);
         self.rejects.merge(other.rejects);
+        self.unread.merge(other.unread);
     }
 }
 

@@ -4,8 +4,8 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::Wrapped;
 use super::ambient::Told;
+use super::unwrap::Wrapped;
 use crate::cluster::{self, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::Field;

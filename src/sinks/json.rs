@@ -111,8 +111,9 @@ impl<W: Write> Sink for Ndjson<W> {
     }
 }
 
-/// A leg as an object with the keys of Istio's JSON encoding: numbers are numbers, absent is `null`.
-pub fn leg_object(record: &Record<'_>) -> Map<String, Value> {
+/// A leg as an object with the keys of Istio's JSON encoding: numbers are numbers, absent is `null`. Commands outside
+/// of the table follow under the names that the format gives them.
+pub fn leg_object(record: &Record<'_>, extras: &[String]) -> Map<String, Value> {
     let mut object = Map::new();
     for field in Field::ALL {
         let value = match field.kind() {
@@ -123,6 +124,10 @@ pub fn leg_object(record: &Record<'_>) -> Map<String, Value> {
             }),
         };
         object.insert(field.key().to_owned(), value.unwrap_or(Value::Null));
+    }
+    for (number, name) in extras.iter().enumerate() {
+        let text = record.extra(number);
+        object.insert(name.clone(), text.map_or(Value::Null, |text| String::from_utf8_lossy(&text).into()));
     }
     object
 }

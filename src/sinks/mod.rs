@@ -3,6 +3,7 @@
 //! The run pushes; a sink takes what it needs, and the rest does nothing. Sinks are generic in the writer, so
 //! tests print into a vector.
 
+mod check;
 mod clean;
 mod json;
 mod text;
@@ -11,6 +12,7 @@ use std::io::{self, Write};
 
 use crate::report::{Report, Told};
 
+pub use check::Check;
 pub use json::{Json, Ndjson, leg_object};
 pub use text::{Style, Text};
 

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::clean::{clean, clip, wrap};
 use super::{Shown, Sink};
-use crate::report::{Report, Told, Traffic};
+use crate::report::{RejectGroup, Report, Told, Traffic};
 use crate::topology::Alone;
 
 /// How the report may look.
@@ -100,10 +100,7 @@ impl<W: Write> Text<W> {
     fn numbers(&mut self, report: &Report) -> io::Result<()> {
         let lines = &report.lines;
         writeln!(self.out)?;
-        let inputs = match &report.inputs[..] {
-            [one] => clean(one),
-            many => format!("{} inputs", many.len()),
-        };
+        let inputs = inputs(report);
         let spoken: Vec<String> = lines.formats.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let wrapped: Vec<String> = lines
             .envelopes
@@ -116,6 +113,10 @@ impl<W: Write> Text<W> {
             input = format!("{input} ({})", [spoken, wrapped].concat().join(", "));
         }
         self.row("Input", &input)?;
+        let skipped: Vec<String> = report.skipped.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        if !skipped.is_empty() {
+            self.row("", &format!("files left out: {}", skipped.join(", ")))?;
+        }
         let others: Vec<String> = lines.other.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         if !others.is_empty() {
             self.row("", &format!("other lines: {}", others.join(", ")))?;
@@ -161,7 +162,8 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 
-    fn row(&mut self, label: &str, text: &str) -> io::Result<()> {
+    /// A labelled line of the numbers.
+    pub(super) fn row(&mut self, label: &str, text: &str) -> io::Result<()> {
         let label = self.paint(&format!("{label:<6}"), Ansi::new().dimmed());
         for (number, line) in wrap(text, self.style.width - 7).iter().enumerate() {
             if number == 0 {
@@ -173,9 +175,10 @@ impl<W: Write> Text<W> {
         Ok(())
     }
 
-    fn rejects(&mut self, report: &Report) -> io::Result<()> {
-        for group in &report.rejects {
-            self.row("Reject", &format!("{}: {}", group.reason, plural(group.count, "line")))?;
+    /// Lines that were not read, by reason, with a mark under the place.
+    pub(super) fn groups(&mut self, label: &str, groups: &[RejectGroup]) -> io::Result<()> {
+        for group in groups {
+            self.row(label, &format!("{}: {}", group.reason, plural(group.count, "line")))?;
             for line in &group.lines {
                 let field = line.field.map_or(String::new(), |field| format!(" at {field}"));
                 writeln!(self.out, "       {}:{}{field}", clean(&line.source), line.line)?;
@@ -261,7 +264,7 @@ impl<W: Write> Sink for Text<W> {
             self.told(told)?;
         }
         self.numbers(report)?;
-        self.rejects(report)?;
+        self.groups("Reject", &report.rejects)?;
         self.traffic(&report.traffic)?;
         self.out.flush()
     }
@@ -271,7 +274,15 @@ impl<W: Write> Sink for Text<W> {
     }
 }
 
-fn plural(count: u64, noun: &str) -> String {
+/// The input by its name, or how many there are.
+pub(super) fn inputs(report: &Report) -> String {
+    match &report.inputs[..] {
+        [one] => clean(one),
+        many => format!("{} inputs", many.len()),
+    }
+}
+
+pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 

@@ -43,6 +43,12 @@ impl<R: Read> Blocks<R> {
         Blocks { reader, source, next_line: 1, rest: Vec::new(), size: size.max(1), skipping: false, ended: false }
     }
 
+    /// Numbers the lines from `first` on.
+    #[must_use]
+    pub fn from_line(self, first: u64) -> Blocks<R> {
+        Blocks { next_line: first, ..self }
+    }
+
     /// The source that is cut.
     pub fn source(&self) -> SourceId {
         self.source

@@ -1,0 +1,258 @@
+//! From a line to its access record: envelopes come off, one after the other, and what they say is kept.
+
+use std::hash::BuildHasher;
+
+use super::{Line, Scanner};
+use crate::envelope::json::{self, Payload};
+use crate::envelope::{self, Peeled, begins_access, message_start, peel, word_starts};
+use crate::field::value::{self, Micros};
+use crate::format::Misfit;
+use crate::names::{Sym, workload};
+use crate::other::Other;
+use crate::record::{Record, Spans, unescape};
+use crate::reject::Reason;
+
+/// What the envelopes of a line say, as numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wrapped {
+    pub(super) namespace: Sym,
+    pub(super) workload: Sym,
+    pub(super) pod: Sym,
+    pub(super) container: Sym,
+    pub(super) node: Sym,
+    /// When a collector got the line.
+    pub(super) arrived: Option<Micros>,
+    /// The number of the envelope's name in `Scanner::envelopes`.
+    pub(super) envelope: usize,
+    pub(super) partial: bool,
+}
+
+impl Wrapped {
+    /// No envelope that knows anything. `none` is the first name that a scanner counts.
+    pub(super) const NOTHING: Wrapped = Wrapped {
+        namespace: Sym::NONE,
+        workload: Sym::NONE,
+        pod: Sym::NONE,
+        container: Sym::NONE,
+        node: Sym::NONE,
+        arrived: None,
+        envelope: 0,
+        partial: false,
+    };
+
+    /// What this envelope says, else the one around it.
+    fn inside(self, outer: Wrapped) -> Wrapped {
+        let or = |own: Sym, other: Sym| if own.is_none() { other } else { own };
+        let (pod, workload) = if self.pod.is_none() { (outer.pod, outer.workload) } else { (self.pod, self.workload) };
+        Wrapped {
+            namespace: or(self.namespace, outer.namespace),
+            workload,
+            pod,
+            container: or(self.container, outer.container),
+            node: or(self.node, outer.node),
+            arrived: self.arrived.or(outer.arrived),
+            envelope: if self.envelope == 0 { outer.envelope } else { self.envelope },
+            partial: self.partial || outer.partial,
+        }
+    }
+}
+
+/// The envelopes that came off already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around {
+    pub(super) wrapped: Wrapped,
+    /// How many objects.
+    depth: usize,
+    /// One of them is of no known collector: without an access line in it, it was none.
+    unknown: bool,
+    /// The runtime ended the line here without a line end: the rest may be in the next object.
+    open: bool,
+}
+
+impl Around {
+    pub(super) const fn new(wrapped: Wrapped) -> Around {
+        Around { wrapped, depth: 0, unknown: false, open: false }
+    }
+}
+
+impl Scanner<'_> {
+    /// Reads `text`, the line or what was in its envelopes.
+    pub(super) fn text(&mut self, line: Line<'_>, text: &[u8], around: Around, spans: &mut Spans) {
+        let given = if self.formats.has_given() { self.given_start(text, spans) } else { None };
+        let Some(start) = given.or_else(|| message_start(text, begins_access)) else {
+            return self.other(line, text, around, spans);
+        };
+        let (prefix, message) = text.split_at(start);
+        let wrapped = self.wrapped(prefix).map(|inner| inner.inside(around.wrapped));
+        let outer = Around { wrapped: wrapped.unwrap_or(around.wrapped), ..around };
+        // The runtime's objects are told by their first key: no need to look for an access record's keys.
+        if given.is_none() && message.starts_with(b"{\"log\":\"") && self.object(line, message, outer, spans) {
+            return;
+        }
+        let read = self.formats.read(message, &mut self.hint, spans);
+        match (read, wrapped) {
+            (_, Some(Wrapped { partial: true, .. })) => {
+                self.out.tally.rejects.add(Reason::Partial, line.origin, line.text, 0, None);
+            }
+            (Ok(()), wrapped) => {
+                let wrapped = wrapped.unwrap_or_else(|| {
+                    let envelope = self.envelope("other");
+                    Wrapped { envelope, ..Wrapped::NOTHING }.inside(around.wrapped)
+                });
+                let wrapped = self.beside(message, wrapped, spans);
+                self.record(Record { line: message, spans }, wrapped, line);
+            }
+            (Err(Misfit::Foreign), _) if self.object(line, message, outer, spans) => {}
+            (Err(Misfit::At { slot, at }), Some(_)) if message.first() != Some(&b'{') || is_access_object(message) => {
+                self.misfit(line, message, around.open, slot, at as usize);
+            }
+            // A word that looks like a time, in a line that no collector wrapped: not ours.
+            (Err(_), _) => self.other(line, text, around, spans),
+        }
+    }
+
+    /// Opens a collector's object and reads what is in it; says whether it was one.
+    fn object(&mut self, line: Line<'_>, object: &[u8], outer: Around, spans: &mut Spans) -> bool {
+        let Some((peeled, payload)) = (outer.depth < envelope::DEPTH).then(|| json::open(object)).flatten() else {
+            return false;
+        };
+        let mut around = Around {
+            wrapped: self.numbered(&peeled).inside(outer.wrapped),
+            depth: outer.depth + 1,
+            unknown: outer.unknown || peeled.envelope == json::ANY,
+            open: false,
+        };
+        let mut plain = self.spare.pop().unwrap_or_default();
+        plain.clear();
+        match payload {
+            Payload::Object(span) => plain.extend_from_slice(span.of(object).unwrap_or_default()),
+            Payload::Text(span) => {
+                unescape(span.of(object).unwrap_or_default(), &mut plain);
+                around.open = peeled.envelope == "docker" && plain.last() != Some(&b'\n');
+                plain.truncate(plain.trim_ascii_end().len());
+                if plain.contains(&0x1b) {
+                    let coloured = std::mem::take(&mut plain);
+                    envelope::strip_colour(&coloured, &mut plain);
+                }
+            }
+        }
+        self.text(line, &plain, around, spans);
+        self.spare.push(plain);
+        true
+    }
+
+    /// Adds what a collector merged into the access record itself.
+    fn beside(&mut self, message: &[u8], wrapped: Wrapped, spans: &Spans) -> Wrapped {
+        if !spans.strange {
+            return wrapped;
+        }
+        match json::beside(message) {
+            Some(peeled) => self.numbered(&peeled).inside(wrapped),
+            None => wrapped,
+        }
+    }
+
+    /// Where a line of a format that a user gave begins: behind a prefix that some collector writes.
+    fn given_start(&self, text: &[u8], spans: &mut Spans) -> Option<usize> {
+        word_starts(text).find(|at| peel(&text[..*at]).is_some() && self.formats.is_given(&text[*at..], spans))
+    }
+
+    fn misfit(&mut self, line: Line<'_>, message: &[u8], open: bool, slot: u8, at: usize) {
+        let behind = message.get(at..).unwrap_or_default();
+        let cut = memchr::memchr2(b'"', b' ', behind).is_none();
+        let reason = match (open, cut) {
+            (true, _) => Reason::Partial,
+            (false, true) => Reason::Cut,
+            (false, false) => Reason::Broken,
+        };
+        self.out.tally.rejects.add(reason, line.origin, message, at, Some(slot));
+    }
+
+    /// Counts a line that holds no access line.
+    fn other(&mut self, line: Line<'_>, text: &[u8], around: Around, spans: &mut Spans) {
+        let kind = if around.unknown { Other::Json } else { Other::of(text) };
+        *self.out.tally.others.entry(kind).or_default() += 1;
+        if self.options.explain && matches!(kind, Other::Application | Other::Json) {
+            let misfit = |start: usize| {
+                self.formats.given_misfit(&text[start..], spans).map(|(slot, at)| (at, usize::MAX - start, slot))
+            };
+            let furthest = word_starts(text).filter_map(misfit).max();
+            let (slot, at) = furthest.map_or((None, 0), |(at, start, slot)| (Some(slot), usize::MAX - start + at));
+            self.out.tally.unread.add(Reason::Unlike, line.origin, text, at, slot);
+        }
+    }
+
+    /// What a prefix says; none if no collector writes it. Looked up once a block.
+    fn wrapped(&mut self, prefix: &[u8]) -> Option<Wrapped> {
+        if self.last.0 == prefix {
+            return self.last.1;
+        }
+        let hash = self.hasher.hash_one(prefix);
+        let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
+        let wrapped = found.unwrap_or_else(|| {
+            let wrapped = peel(prefix).map(|peeled| self.numbered(&peeled));
+            let hasher = &self.hasher;
+            // Times in prefixes make each of them new: remembering all would cost more than reading them.
+            if self.prefixes.len() < 4096 {
+                self.prefixes.insert_unique(hash, (prefix.into(), wrapped), |(known, _)| hasher.hash_one(&**known));
+            }
+            wrapped
+        });
+        self.last.0.clear();
+        self.last.0.extend_from_slice(prefix);
+        self.last.1 = wrapped;
+        wrapped
+    }
+
+    /// What the path of the block's source says.
+    pub(super) fn place(&mut self) -> Wrapped {
+        let Some(place) = self.places.get(self.source.0 as usize).cloned() else { return Wrapped::NOTHING };
+        self.numbered(&Peeled {
+            envelope: "none",
+            namespace: Some(place.namespace.as_bytes()),
+            pod: Some(place.pod.as_bytes()),
+            container: Some(place.container.as_bytes()),
+            ..Peeled::default()
+        })
+    }
+
+    fn numbered(&mut self, peeled: &Peeled<'_>) -> Wrapped {
+        let mut plain = Vec::new();
+        let mut number = |name: Option<&[u8]>| {
+            let name = name.unwrap_or_default();
+            if !name.contains(&b'\\') {
+                return self.known.names.intern(name);
+            }
+            // stern's JSON layouts print colours in names.
+            let mut unescaped = Vec::new();
+            unescape(name, &mut unescaped);
+            envelope::strip_colour(&unescaped, &mut plain);
+            self.known.names.intern(&plain)
+        };
+        let wrapped = Wrapped {
+            namespace: number(peeled.namespace),
+            workload: Sym::NONE,
+            pod: number(peeled.pod),
+            container: number(peeled.container),
+            node: number(peeled.node),
+            arrived: peeled.time.and_then(value::time),
+            envelope: self.envelope(peeled.envelope),
+            partial: peeled.partial,
+        };
+        let workload = workload(self.known.names.get(wrapped.pod)).to_owned();
+        Wrapped { workload: self.known.names.intern(&workload), ..wrapped }
+    }
+
+    fn envelope(&mut self, name: &'static str) -> usize {
+        self.envelopes.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.envelopes.push((name, 0));
+            self.envelopes.len() - 1
+        })
+    }
+}
+
+/// Whether a damaged JSON object was an access record.
+fn is_access_object(message: &[u8]) -> bool {
+    let has = |key: &[u8]| memchr::memmem::find(message, key).is_some();
+    has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
+}
