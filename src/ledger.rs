@@ -87,9 +87,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over what a block tells that is new, and its counts; `bytes` is the block. From then on [`Ledger::leg`]
-    /// knows its numbers.
-    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) {
+    /// Takes over what a block tells that is new. From then on [`Ledger::leg`] knows its numbers.
+    pub fn meet(&mut self, scanned: &Scanned) {
         if self.numbers.len() <= scanned.scanner {
             self.numbers.resize_with(scanned.scanner + 1, Numbers::default);
         }
@@ -105,6 +104,12 @@ impl Ledger {
         for fact in &scanned.facts {
             self.learn(fact.renamed(|name| numbers.name(name)));
         }
+        self.numbers[scanned.scanner] = numbers;
+    }
+
+    /// Adds up a block's counts; `bytes` is the block. What is new in it was met before.
+    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) {
+        let numbers = std::mem::take(&mut self.numbers[scanned.scanner]);
         for (way, count) in &scanned.counts {
             let (number, simplified) = numbers.ways[*way as usize];
             self.simplified += if simplified { count.legs } else { 0 };

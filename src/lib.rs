@@ -23,6 +23,7 @@ pub mod reject;
 pub mod scan;
 
 // meaning
+pub mod repeat;
 pub mod pair;
 pub mod ledger;
 pub mod topology;

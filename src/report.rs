@@ -123,6 +123,8 @@ pub struct Lines {
     pub tolerated: u64,
     /// Lines that told of a connection again and went into one leg.
     pub merged: u64,
+    /// Lines that were there before and were not counted again.
+    pub repeated: u64,
     /// Lines whose way was counted without its details, because there were too many different ones.
     pub simplified: u64,
 }
@@ -244,6 +246,8 @@ pub struct Gathered<'a> {
     pub inputs: &'a Inputs,
     /// Lines that went into another leg.
     pub merged: u64,
+    /// Lines that were there before.
+    pub repeated: u64,
     /// Legs given up early.
     pub early: u64,
     /// Whether the run was interrupted.
@@ -288,6 +292,7 @@ fn lines(gathered: &Gathered<'_>) -> Lines {
         doubtful: tally.doubtful,
         tolerated: tally.tolerated,
         merged: gathered.merged,
+        repeated: gathered.repeated,
         simplified: gathered.ledger.simplified,
     }
 }

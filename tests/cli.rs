@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::tool::{json, logscan, objects, path, run, run_with, text};
 
 const STORY: &str = "samples/story/story.log";
@@ -178,6 +180,37 @@ fn connections_show_both_legs_with_istios_keys() {
     assert_eq!(weak.len(), 1);
     assert_eq!(weak[0]["inbound"]["pod"], "manager-7948dffbdd-sh7rx");
     assert_eq!(weak[0]["outbound"]["duration"], 521);
+}
+
+#[test]
+fn the_same_log_given_twice_through_two_envelopes_counts_once() {
+    let once = json(&run(&["-o", "json", "samples/envelopes/stern.log"]));
+    let files =
+        ["stern", "kubectl-timestamps", "docker-json", "plain"].map(|name| format!("samples/envelopes/{name}.log"));
+    let twice = json(&run(&[&["-o", "json"][..], &files.each_ref().map(String::as_str)].concat()));
+    assert_eq!(twice["lines"]["access"], 12);
+    assert_eq!(twice["lines"]["repeated"], 9);
+    assert_eq!(twice["connections"], once["connections"]);
+    assert_eq!(twice["traffic"], once["traffic"]);
+    let told = |report: &Value| -> Vec<Value> {
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings
+            .map(|told| {
+                serde_json::json!([
+                    told["name"],
+                    told["count"],
+                    told["why"],
+                    told["evidence"].as_array().unwrap().len()
+                ])
+            })
+            .collect()
+    };
+    assert_eq!(told(&twice), told(&once));
+    // In one stream, as after a connection that was lost.
+    let log = story();
+    let repeated = json(&run_with(&["-o", "json", "--connections"], &[&log[..], &log[log.len() / 2..], &log].concat()));
+    assert_eq!(repeated["connections"], json(&run_with(&["-o", "json"], &log))["connections"]);
+    assert_eq!(repeated["connection_list"].as_array().unwrap().len(), 4);
 }
 
 /// A log of `count` connections, a second apart, each with both legs ten lines apart.

@@ -19,6 +19,7 @@ use crate::leg::Leg;
 use crate::names::Sym;
 use crate::pair::{self, Closed, Connection, Pairer};
 use crate::record::Kept;
+use crate::repeat::Repeats;
 use crate::report::{self, Gathered, Inputs, Report};
 use crate::rules;
 use crate::scan::{self, Scanned, Scanner, Shelved, Tally};
@@ -50,6 +51,11 @@ pub struct Pass<'s> {
     sink: Box<dyn Sink + 's>,
     pairer: Pairer,
     tally: Tally,
+    repeats: Repeats,
+    /// Lines that were there before.
+    repeated: u64,
+    /// Which legs of a block were.
+    again: Vec<bool>,
     closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
@@ -100,6 +106,9 @@ impl<'s> Pass<'s> {
             sink,
             pairer: Pairer::new(settings.pairing),
             tally: Tally::default(),
+            repeats: Repeats::default(),
+            repeated: 0,
+            again: Vec::new(),
             closing: Closing { keep, ..Closing::default() },
             judged: None,
             troubles: Vec::new(),
@@ -124,6 +133,15 @@ impl<'s> Pass<'s> {
     /// Takes over what a block held; `scanned` may be used again.
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
         let closing = &mut self.closing;
+        closing.ledger.meet(scanned);
+        self.again.clear();
+        let again = |leg| self.repeats.is_again(&closing.ledger.leg(leg, scanned.scanner));
+        self.again.extend(scanned.legs.iter().map(again));
+        let repeated = self.again.iter().filter(|again| **again).count();
+        if repeated > 0 {
+            self.repeated += repeated as u64;
+            scanned.take_out(&self.again);
+        }
         closing.ledger.absorb(scanned, &block.bytes);
         let mut kept = std::mem::take(&mut scanned.kept).into_iter();
         for leg in &scanned.legs {
@@ -263,6 +281,7 @@ impl<'s> Pass<'s> {
             formats: &self.settings.formats,
             inputs: &self.inputs,
             merged: self.closing.merged,
+            repeated: self.repeated,
             early: self.pairer.early,
             interrupted,
             troubles: &self.troubles,

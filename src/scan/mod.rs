@@ -12,8 +12,8 @@ mod way;
 
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use foldhash::fast::{FixedState, RandomState};
+use hashbrown::{HashMap, HashTable};
 use known::Known;
 use memchr::memchr;
 use unwrap::{Around, Wrapped};
@@ -88,6 +88,19 @@ pub struct Scanned {
 }
 
 impl Scanned {
+    /// Takes legs out as if their lines had not been there; `out` says of each whether it goes.
+    pub fn take_out(&mut self, out: &[bool]) {
+        let mut left: HashMap<u32, Count, FixedState> = HashMap::default();
+        let staying = self.legs.iter().zip(out).filter(|(_, out)| !**out);
+        for (number, (leg, _)) in (0..).zip(staying) {
+            left.entry(leg.way).or_insert(Count::NOTHING).add(leg.start, number);
+        }
+        self.counts.retain_mut(|(way, count)| left.remove(way).map(|left| *count = left).is_some());
+        take_out(&mut self.legs, out);
+        take_out(&mut self.lines, out);
+        take_out(&mut self.kept, out);
+    }
+
     /// Empty, with the room that it had: new memory for every block would cost a tenth of a run.
     fn cleared(mut self) -> Scanned {
         self.names.clear();
@@ -99,6 +112,11 @@ impl Scanned {
         self.kept.clear();
         Scanned { scanner: 0, anew: false, reached: None, tally: Tally::default(), ..self }
     }
+}
+
+fn take_out<T>(list: &mut Vec<T>, out: &[bool]) {
+    let mut out = out.iter();
+    list.retain(|_| out.next() != Some(&true));
 }
 
 /// How many facts are remembered without a search.

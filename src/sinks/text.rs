@@ -123,6 +123,7 @@ impl<W: Write> Text<W> {
         }
         for (count, what) in [
             (lines.merged, "lines told of a connection again and were merged"),
+            (lines.repeated, "lines were there before and were not counted again"),
             (lines.doubtful, "lines have headers that could be cut in more than one way"),
             (lines.tolerated, "lines have more columns than their format"),
             (lines.simplified, "lines were counted without their details: there were too many different ways"),
