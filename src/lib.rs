@@ -17,6 +17,7 @@ pub mod envelope;
 // values: nothing borrows
 pub mod leg;
 pub mod other;
+pub mod event;
 pub mod reject;
 
 // the border

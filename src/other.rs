@@ -4,6 +4,7 @@
 
 use crate::envelope::message_start;
 use crate::field::value::is_stamp;
+use crate::format::json::members;
 
 /// What a line is that is no access line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,10 +64,26 @@ impl Other {
             return Other::Note;
         }
         match line.first() {
-            Some(b'{') => Other::Json,
+            Some(b'{') => object(plain),
             Some(b' ' | b'\t') => Other::Continuation,
             _ => Other::Application,
         }
+    }
+}
+
+/// What wrote a JSON object: the agent and ztunnel name a scope, Envoy's is `envoy config` or, in old releases, `config`.
+fn object(text: &[u8]) -> Other {
+    let (mut keys, mut scope) = (0, None);
+    let whole = members(text, |key, span| {
+        keys += usize::from([&b"level"[..], b"time", b"scope", b"msg", b"message"].contains(&key));
+        if key == b"scope" {
+            scope = span.of(text);
+        }
+    });
+    match scope.filter(|_| whole.is_ok() && keys >= 3) {
+        Some(scope) if scope.starts_with(b"envoy") || scope == b"config" => Other::Envoy,
+        Some(_) => Other::Agent,
+        None => Other::Json,
     }
 }
 
@@ -89,7 +106,15 @@ fn begins_agent(text: &[u8]) -> bool {
 
 fn is_note(line: &[u8]) -> bool {
     let arrow = memchr::memmem::find(line, "›".as_bytes()).is_some();
-    let kubectl: [&[u8]; 4] = [b"Defaulted container ", b"Defaulting container name ", b"Found ", b"error: "];
+    let kubectl: [&[u8]; 7] = [
+        b"Defaulted container ",
+        b"Defaulting container name ",
+        b"Found ",
+        b"error: ",
+        b"Error from server",
+        b"Common labels: {",
+        b"========= Previous log",
+    ];
     matches!(line, [b'+' | b'-', b' ', ..] if arrow) || kubectl.iter().any(|start| line.starts_with(start))
 }
 
@@ -110,6 +135,8 @@ mod tests {
             ("+ web-1 › istio-proxy", Other::Note),
             ("Defaulted container \"app\" out of: app, istio-proxy", Other::Note),
             ("{\"level\":\"info\"}", Other::Json),
+            (r#"{"level":"info","time":"2024-08-07T09:34:15Z","scope":"cache","msg":"x"}"#, Other::Agent),
+            (r#"{"level":"warning","time":"2024-08-07T09:34:15Z","scope":"envoy config","msg":"x"}"#, Other::Envoy),
             ("    at com.example.Main(Main.java:1)", Other::Continuation),
             ("GET / 200", Other::Application),
         ] {

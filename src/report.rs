@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::cluster::{Cluster, Direction};
+use crate::event::Event;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Severity};
 use crate::format::Formats;
@@ -102,6 +103,34 @@ pub struct RejectLine {
     pub at: usize,
 }
 
+/// Events of a kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventGroup {
+    /// `ready`, `not-ready`, `config-rejected`, ...
+    pub kind: &'static str,
+    /// How many lines.
+    pub count: u64,
+    /// The earliest, a thousand at most.
+    pub lines: Vec<EventLine>,
+}
+
+/// A line in which a proxy says something about itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventLine {
+    /// When, if the line or its envelope says so.
+    pub at: Option<String>,
+    /// The proxy's namespace.
+    pub namespace: Option<String>,
+    /// The proxy's pod.
+    pub pod: Option<String>,
+    /// The input's name.
+    pub source: String,
+    /// The line's number there, from 1.
+    pub line: u64,
+    /// The line without its envelopes, clipped.
+    pub text: String,
+}
+
 /// Lines by what they were.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Lines {
@@ -165,6 +194,8 @@ pub struct Report {
     pub findings: Vec<Told>,
     /// Lines.
     pub lines: Lines,
+    /// What proxies say about themselves, by kind.
+    pub events: Vec<EventGroup>,
     /// Rejected lines by reason.
     pub rejects: Vec<RejectGroup>,
     /// Lines of other kinds, if they were to be shown.
@@ -270,6 +301,7 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
         interrupted: gathered.interrupted,
         findings: gathered.findings.iter().map(|finding| inputs.told(finding)).collect(),
         lines: lines(gathered),
+        events: events(gathered),
         rejects: rejects(gathered, &gathered.tally.rejects),
         unread: rejects(gathered, &gathered.tally.unread),
         connections: connections(gathered),
@@ -295,6 +327,25 @@ fn lines(gathered: &Gathered<'_>) -> Lines {
         repeated: gathered.repeated,
         simplified: gathered.ledger.simplified,
     }
+}
+
+fn events(gathered: &Gathered<'_>) -> Vec<EventGroup> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let named = |bytes: &[u8]| (!bytes.is_empty()).then(|| text(bytes));
+    let event = |event: &Event| EventLine {
+        at: event.at.and_then(Micros::shown),
+        namespace: named(&event.namespace),
+        pod: named(&event.pod),
+        source: gathered.inputs.name(event.origin.source).to_owned(),
+        line: event.origin.line,
+        text: text(&event.text),
+    };
+    let group = |(kind, count, first): (crate::event::Kind, u64, Vec<&Event>)| EventGroup {
+        kind: kind.name(),
+        count,
+        lines: first.into_iter().map(event).collect(),
+    };
+    gathered.tally.events.iter().map(group).collect()
 }
 
 fn rejects(gathered: &Gathered<'_>, rejects: &Rejects) -> Vec<RejectGroup> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::event::Events;
 use crate::field::value::Micros;
 use crate::other::Other;
 use crate::reject::Rejects;
@@ -57,6 +58,8 @@ pub struct Tally {
     pub envelopes: BTreeMap<&'static str, u64>,
     /// Lines of other kinds.
     pub others: BTreeMap<Other, u64>,
+    /// What proxies say about themselves.
+    pub events: Events,
     /// Lines that could not be read.
     pub rejects: Rejects,
     /// The first lines of other kinds, if they were to be shown.
@@ -82,6 +85,7 @@ impl Tally {
         add(&mut self.formats, other.formats);
         add(&mut self.envelopes, other.envelopes);
         add(&mut self.others, other.others);
+        self.events.merge(other.events);
         self.rejects.merge(other.rejects);
         self.unread.merge(other.unread);
     }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use super::{Line, Scanner};
 use crate::envelope::json::{self, Payload};
 use crate::envelope::{self, Peeled, begins_access, message_start, peel, word_starts};
+use crate::event;
 use crate::field::value::{self, Micros};
 use crate::format::Misfit;
 use crate::names::{Sym, workload};
@@ -172,6 +173,17 @@ impl Scanner<'_> {
     fn other(&mut self, line: Line<'_>, text: &[u8], around: Around, spans: &mut Spans) {
         let kind = if around.unknown { Other::Json } else { Other::of(text) };
         *self.out.tally.others.entry(kind).or_default() += 1;
+        if matches!(kind, Other::Agent | Other::Envoy)
+            && let Some(event) = event::Kind::of(text)
+        {
+            let start = message_start(text, |text| text.first().is_some_and(|first| b"[{2".contains(first)));
+            let (prefix, message) = text.split_at(start.unwrap_or(0));
+            let wrapped = self.wrapped(prefix).map_or(around.wrapped, |inner| inner.inside(around.wrapped));
+            let name = |name| self.known.names.get(name);
+            let (namespace, pod) = (name(wrapped.namespace), name(wrapped.pod));
+            let event_line = event::Event::new(message, line.origin, namespace, pod, wrapped.arrived);
+            self.out.tally.events.add(event, event_line);
+        }
         if self.options.explain && matches!(kind, Other::Application | Other::Json) {
             let misfit = |start: usize| {
                 self.formats.given_misfit(&text[start..], spans).map(|(slot, at)| (at, usize::MAX - start, slot))

@@ -157,6 +157,12 @@ impl<W: Write> Text<W> {
         if !failures.is_empty() {
             self.row("Flags", &failures.join("  "))?;
         }
+        for group in &report.events {
+            let Some(first) = group.lines.first() else { continue };
+            let who = first.pod.as_deref().unwrap_or(&first.source);
+            let when = first.at.as_deref().map_or(String::new(), |at| format!(" at {at}"));
+            self.row("Proxy", &format!("{} {}: first {}{when}", group.kind, group.count, clean(who)))?;
+        }
         if report.interrupted {
             self.row("Note", "interrupted before the input ended")?;
         }
