@@ -2,8 +2,9 @@
 
 mod formats;
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -78,11 +79,23 @@ impl Given {
             given.extend(custom::of_string(text).context("--format")?);
         }
         for file in &self.format_file {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let text = read_format(file).with_context(|| file.display().to_string())?;
             given.extend(custom::of_file(&text).with_context(|| file.display().to_string())?);
         }
         Formats::with(given).context("a grammar file that is built in does not compile")
     }
+}
+
+/// No format file is larger than this: a log given by mistake is refused before it fills the memory.
+const FORMAT_FILE: u64 = 16 << 20;
+
+fn read_format(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(FORMAT_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FORMAT_FILE {
+        return Err(io::Error::other("too large for a file that holds a format"));
+    }
+    Ok(text)
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -23,8 +23,8 @@ const WAVE: usize = 8;
 const BLOCK: usize = 512 << 10;
 const SMALLEST: usize = 64 << 10;
 
-/// How many files stay open. Those behind them are opened for every read: systems allow a thousand or so.
-const HELD: usize = 512;
+/// How many files stay open. Those behind them are opened for every read: some systems allow just 256 at a time.
+const HELD: usize = 128;
 
 struct Open {
     blocks: Blocks<Lines<Bytes>>,

@@ -52,9 +52,17 @@ pub(super) struct Unpacker<'e> {
     members: usize,
 }
 
+/// A file without a name, gone with whoever holds it.
+fn spool() -> io::Result<File> {
+    tempfile::tempfile().map_err(|error| {
+        let folder = std::env::temp_dir();
+        io::Error::new(error.kind(), format!("unpacking needs a temporary file in {}: {error}", folder.display()))
+    })
+}
+
 impl<'e> Unpacker<'e> {
     pub(super) fn new(out: &'e mut Expanded, stop: &'e AtomicBool) -> io::Result<Unpacker<'e>> {
-        let spool = tempfile::tempfile()?;
+        let spool = spool()?;
         let file = Arc::new(spool.try_clone()?);
         Ok(Unpacker { out, stop, spool: BufWriter::with_capacity(1 << 20, spool), file, at: 0, members: 0 })
     }
@@ -87,7 +95,7 @@ impl<'e> Unpacker<'e> {
 
     fn zip(&mut self, name: &str, mut bytes: Bytes, depth: usize) -> io::Result<()> {
         // The list of members stands at the end, so the whole of it has to be at hand.
-        let mut whole = tempfile::tempfile()?;
+        let mut whole = spool()?;
         io::copy(&mut bytes, &mut whole)?;
         let mut archive = match zip::ZipArchive::new(whole.try_clone()?) {
             Ok(archive) => archive,
