@@ -18,6 +18,23 @@ Writes to DIR:
     logs/POD.log         one sidecar's own lines
     mesh/PHASE/POD.json  Envoy's /config_dump (and POD.clusters.json) in each phase
     truth.json           what the clients and servers themselves saw, connection by connection
+
+Where the pods' addresses are IPv6 (all of them in fd00:12::/64), the whole story is IPv6: ip6tables, listeners on [::].
+
+Keys of a story that need a word (all of them optional):
+    services[].phases        the phases in which the service exists; all of them where it is missing
+    services[].seen_by       the only pods whose sidecars know the service (the others have stale or newer config)
+    services[].vip           without it the listener is 0.0.0.0_PORT
+    services[].label_istio   every endpoint is labelled tlsMode istio, whether or not it has a sidecar
+    services[].limits        the cluster's circuit breaker, such as {"max_connections": 1, "max_pending_requests": 1}
+    services[].ports[].timeout, .idle_timeout
+                             the HTTP route's timeout; the TCP proxy's idle timeout ("1s")
+    pods{}.serves[].deaf     the phases in which the application does not listen on the port that it declares
+    phases[].silent          pods at whose address nothing answers in this phase, not even a refusal
+    phases[].parallel        true: every call of the phase at once, not one after the other
+    phases[].calls[].mute    TCP: the server keeps the connection open and never answers
+    phases[].calls[].giveup  seconds after which the client closes, answered or not (8)
+    phases[].calls[].path    HTTP: "fail" in it brings a 500, "close" no answer, "slow=3" one after 3 seconds
 """
 import argparse, json, os, pathlib, random, shutil, signal, socket, subprocess, sys, threading, time
 
@@ -48,6 +65,20 @@ STDOUT_LOG = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.Stdo
 PROXY_UID = 1337
 
 
+class V4:
+    any, loopback, inbound_source, inbound_name, bits = "0.0.0.0", "127.0.0.1", "127.0.0.6", "InboundPassthroughClusterIpv4", 32
+    node, net, prefix, local_net, tables = "10.12.255.254", "10.12.0.0/16", 16, "127.0.0.0/8", "iptables"
+
+
+class V6:
+    any, loopback, inbound_source, inbound_name, bits = "::", "::1", "::6", "InboundPassthroughClusterIpv6", 128
+    node, net, prefix, local_net, tables = "fd00:12::ffff", "fd00:12::/64", 64, "::1/128", "ip6tables"
+
+
+def family(story):
+    return V6 if any(":" in p["ip"] for p in story["pods"].values()) else V4
+
+
 def sh(*args, netns=None, check=True, **kw):
     cmd = (["ip", "netns", "exec", netns] if netns else []) + [str(a) for a in args]
     return subprocess.run(cmd, check=check, capture_output=True, text=True, **kw)
@@ -57,7 +88,7 @@ class Mesh:
     """Envoy configuration of one pod, as istiod would write it."""
 
     def __init__(self, story, fmt):
-        self.story, self.fmt = story, fmt
+        self.story, self.fmt, self.ip = story, fmt, family(story)
 
     def access_log(self):
         if self.fmt == "json":
@@ -73,12 +104,12 @@ class Mesh:
             conf["access_log"] = self.access_log()
         return {"name": "envoy.filters.network.tcp_proxy", "typed_config": conf}
 
-    def http(self, cluster, prefix, route):
+    def http(self, cluster, prefix, route, timeout="0s"):
         return {"name": "envoy.filters.network.http_connection_manager", "typed_config": {
             "@type": HCM, "stat_prefix": prefix, "access_log": self.access_log(),
             "generate_request_id": True, "use_remote_address": False,
             "route_config": {"name": route, "virtual_hosts": [{"name": route, "domains": ["*"], "routes": [
-                {"name": route, "match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}]}]},
+                {"name": route, "match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": timeout}}]}]},
             "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}]}}
 
     def tls_context(self, pod, server, sni=None):
@@ -96,16 +127,18 @@ class Mesh:
             body["sni"] = sni
         return {"name": "envoy.transport_sockets.tls", "typed_config": body}
 
+    def known(self, pod, phase):
+        """The services that the sidecar of `pod` knows in this phase."""
+        return [s for s in self.story["services"] if phase in s.get("phases", [phase]) and pod in s.get("seen_by", [pod])]
+
     def clusters(self, pod, phase):
         pods = self.story["pods"]
         out = [{"name": "PassthroughCluster", "type": "ORIGINAL_DST", "connect_timeout": "1s",
                 "lb_policy": "CLUSTER_PROVIDED"},
-               {"name": "InboundPassthroughClusterIpv4", "type": "ORIGINAL_DST", "connect_timeout": "1s",
-                "lb_policy": "CLUSTER_PROVIDED", "upstream_bind_config": {"source_address": {"address": "127.0.0.6", "port_value": 0}}},
+               {"name": self.ip.inbound_name, "type": "ORIGINAL_DST", "connect_timeout": "1s",
+                "lb_policy": "CLUSTER_PROVIDED", "upstream_bind_config": {"source_address": {"address": self.ip.inbound_source, "port_value": 0}}},
                {"name": "BlackHoleCluster", "type": "STATIC", "connect_timeout": "1s"}]
-        for svc in self.story["services"]:
-            if phase not in svc.get("phases", [phase]):
-                continue
+        for svc in self.known(pod, phase):
             for port in svc["ports"]:
                 name = f"outbound|{port['port']}||{svc['host']}"
                 eps = [(pods[p]["ip"], port.get("target", port["port"])) for p in svc.get("pods", [])]
@@ -114,8 +147,10 @@ class Mesh:
                     "cluster_name": name, "endpoints": [{"lb_endpoints": [
                         {"endpoint": {"address": {"socket_address": {"address": a, "port_value": p}}},
                          "metadata": {"filter_metadata": {"envoy.transport_socket_match":
-                            {"tlsMode": "istio" if any(x["ip"] == a and x.get("sidecar", True) for x in pods.values()) else "disabled"}}}}
+                            {"tlsMode": "istio" if svc.get("label_istio") or any(x["ip"] == a and x.get("sidecar", True) for x in pods.values()) else "disabled"}}}}
                         for a, p in eps]}]}}
+                if svc.get("limits"):
+                    c["circuit_breakers"] = {"thresholds": [svc["limits"]]}
                 if svc.get("mtls"):
                     sni = f"outbound_.{port['port']}_._.{svc['host']}"
                     c["transport_socket_matches"] = [
@@ -128,7 +163,7 @@ class Mesh:
         for port in pods[pod].get("serves", []):
             out.append({"name": self.inbound(pod, port), "type": "STATIC", "connect_timeout": "1s",
                         "load_assignment": {"cluster_name": self.inbound(pod, port), "endpoints": [{"lb_endpoints": [
-                            {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port["port"]}}}}]}]}})
+                            {"endpoint": {"address": {"socket_address": {"address": self.ip.loopback, "port_value": port["port"]}}}}]}]}})
         return out
 
     def inbound(self, pod, port):
@@ -139,21 +174,20 @@ class Mesh:
     def listeners(self, pod, phase):
         me = self.story["pods"][pod]
         addr = lambda a, p: {"socket_address": {"address": a, "port_value": p}}
-        out = [{"name": "virtualOutbound", "address": addr("0.0.0.0", 15001), "use_original_dst": True,
+        out = [{"name": "virtualOutbound", "address": addr(self.ip.any, 15001), "use_original_dst": True,
                 "traffic_direction": "OUTBOUND", "filter_chains": [
                     {"filters": [self.tcp(self.story.get("outbound_default", "PassthroughCluster"))]}]}]
-        for svc in self.story["services"]:
-            if phase not in svc.get("phases", [phase]):
-                continue
+        for svc in self.known(pod, phase):
             for port in svc["ports"]:
                 name = f"outbound|{port['port']}||{svc['host']}"
-                where = svc.get("vip") or "0.0.0.0"
+                where = svc.get("vip") or self.ip.any
                 chains = []
-                if where == "0.0.0.0":
-                    chains.append({"filter_chain_match": {"prefix_ranges": [{"address_prefix": me["ip"], "prefix_len": 32}]},
+                if where == self.ip.any:
+                    chains.append({"filter_chain_match": {"prefix_ranges": [{"address_prefix": me["ip"], "prefix_len": self.ip.bits}]},
                                    "filters": [self.tcp("BlackHoleCluster")]})
-                flt = self.http(name, f"outbound_{where}_{port['port']}", "default") if port.get("http") \
-                    else self.tcp(name, max_connect_attempts=svc.get("attempts", 1))
+                flt = self.http(name, f"outbound_{where}_{port['port']}", "default", port.get("timeout", "0s")) \
+                    if port.get("http") else self.tcp(name, max_connect_attempts=svc.get("attempts", 1),
+                                                      **{k: port[k] for k in ("idle_timeout",) if k in port})
                 chains.append({"filters": [flt]})
                 out.append({"name": f"{where}_{port['port']}", "address": addr(where, port["port"]),
                             "bind_to_port": False, "traffic_direction": "OUTBOUND", "filter_chains": chains})
@@ -170,8 +204,8 @@ class Mesh:
                 chains.append(ch)
         if not any(p.get("mtls") == "strict" for p in me.get("serves", [])):
             chains.append({"filter_chain_match": {"transport_protocol": "raw_buffer"},
-                           "filters": [self.tcp("InboundPassthroughClusterIpv4")]})
-        out.append({"name": "virtualInbound", "address": addr("0.0.0.0", 15006), "use_original_dst": False,
+                           "filters": [self.tcp(self.ip.inbound_name)]})
+        out.append({"name": "virtualInbound", "address": addr(self.ip.any, 15006), "use_original_dst": False,
                     "traffic_direction": "INBOUND",
                     "access_log": [{**self.access_log()[0], "filter": {"response_flag_filter": {"flags": ["NR"]}}}],
                     "listener_filters": [
@@ -223,27 +257,33 @@ SERVER = r'''
 import http.server, json, os, socket, socketserver, sys, threading, time
 pod, log, ports = sys.argv[1], open(sys.argv[2], "a", buffering=1), json.loads(sys.argv[3])
 lock = threading.Lock()
+def show(a): return ("[%s]:%d" if ":" in a[0] else "%s:%d") % a[:2]
 def note(**kw):
     with lock: log.write(json.dumps({"pod": pod, "t": time.time(), **kw}) + "\n")
 class Tcp(socketserver.BaseRequestHandler):
     def handle(self):
         token = self.request.recv(4096)
-        note(port=self.server.server_address[1], peer="%s:%d" % self.client_address, token=token.decode(errors="replace").strip())
+        note(port=self.server.server_address[1], peer=show(self.client_address), token=token.decode(errors="replace").strip())
         if b"RESET" in token:
             import struct
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); return
+        if b"MUTE" in token: self.request.recv(1); return
         self.request.sendall(pod.encode() + b"\n")
 class Web(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
-        note(port=self.server.server_address[1], peer="%s:%d" % self.client_address, token=self.headers.get("x-token", ""))
+        note(port=self.server.server_address[1], peer=show(self.client_address), token=self.headers.get("x-token", ""))
+        time.sleep(float(self.path.partition("slow=")[2] or 0))
+        if "close" in self.path: self.close_connection = True; return
         body = pod.encode(); code = 500 if "fail" in self.path else 200
-        self.send_response(code); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        try: self.send_response(code); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        except ConnectionError: self.close_connection = True
     def log_message(self, *a): pass
 for p in ports:
     cls = http.server.ThreadingHTTPServer if p.get("http") else socketserver.ThreadingTCPServer
+    cls.address_family = socket.AF_INET6 if ":" in p["bind"] else socket.AF_INET
     cls.allow_reuse_address = True; cls.daemon_threads = True
-    s = cls((p.get("bind", "0.0.0.0"), p["port"]), Web if p.get("http") else Tcp)
+    s = cls((p["bind"], p["port"]), Web if p.get("http") else Tcp)
     threading.Thread(target=s.serve_forever, daemon=True).start()
 while True: time.sleep(60)
 '''
@@ -251,10 +291,10 @@ while True: time.sleep(60)
 CLIENT = r'''
 import json, socket, sys, time, http.client
 for line in sys.stdin:
-    job = json.loads(line); out = dict(job, t=time.time())
+    job = json.loads(line); out = dict(job, t=time.time()); s = None
     try:
-        s = socket.create_connection((job["ip"], job["port"]), timeout=8)
-        out["local"] = "%s:%d" % s.getsockname()
+        s = socket.create_connection((job["ip"], job["port"]), timeout=job.get("giveup", 8))
+        a = s.getsockname(); out["local"] = ("[%s]:%d" if ":" in a[0] else "%s:%d") % a[:2]
         if job.get("http"):
             got = []
             for i in range(job.get("requests", 1)):
@@ -267,9 +307,9 @@ for line in sys.stdin:
             s.sendall((job["token"] + "\n").encode()); time.sleep(job.get("hold", 0))
             if job.get("hangup"): out["answer"] = None
             else:
-                s.settimeout(8); out["answer"] = s.recv(4096).decode().strip()
-        s.close()
+                s.settimeout(job.get("giveup", 8)); out["answer"] = s.recv(4096).decode().strip()
     except Exception as e: out["error"] = type(e).__name__
+    if s: s.close()
     print(json.dumps(out), flush=True)
 '''
 
@@ -278,15 +318,19 @@ class Lab:
     def __init__(self, story, out, fmt, envoy):
         self.story, self.out, self.envoy = story, out, envoy
         story["_out"] = str(out)
+        self.ip = family(story)
         self.mesh, self.procs, self.lines, self.lock = Mesh(story, fmt), [], [], threading.Lock()
+        self.served = {}                        # pod: (ports its application listens on, its process)
         self.tag = f"lab{os.getpid() % 10000}"
         self.ns = {p: f"{self.tag}-{i}" for i, p in enumerate(story["pods"])}
         self.node = f"{self.tag}-n"
 
     def up(self):
+        v6 = self.ip is V6
+        nodad = ["nodad"] if v6 else []
         sh("ip", "netns", "add", self.node)
         sh("ip", "link", "add", "br0", "type", "bridge", netns=self.node)
-        sh("ip", "addr", "add", "10.12.255.254/16", "dev", "br0", netns=self.node)
+        sh("ip", "addr", "add", f"{self.ip.node}/{self.ip.prefix}", "dev", "br0", *nodad, netns=self.node)
         sh("ip", "link", "set", "br0", "up", netns=self.node)
         for i, (pod, ns) in enumerate(self.ns.items()):
             p = self.story["pods"][pod]
@@ -294,29 +338,31 @@ class Lab:
             sh("ip", "link", "add", f"p{i}", "netns", self.node, "type", "veth", "peer", "name", "eth0", "netns", ns)
             sh("ip", "link", "set", f"p{i}", "master", "br0", "up", netns=self.node)
             sh("ip", "link", "set", "lo", "up", netns=ns)
-            sh("ip", "addr", "add", f"{p['ip']}/16", "dev", "eth0", netns=ns)
+            sh("ip", "addr", "add", f"{p['ip']}/{self.ip.prefix}", "dev", "eth0", *nodad, netns=ns)
             sh("ip", "link", "set", "eth0", "up", netns=ns)
-            sh("ip", "route", "add", "default", "via", "10.12.255.254", netns=ns)
+            sh("ip", *(["-6"] if v6 else []), "route", "add", "default", "via", self.ip.node, netns=ns)
+            if v6:
+                sh("ip", "addr", "add", f"{self.ip.inbound_source}/128", "dev", "lo", *nodad, netns=ns)
             if p.get("sidecar", True):
                 for rule in (["OUTPUT", "-m", "owner", "--uid-owner", PROXY_UID, "-j", "RETURN"],
-                             ["OUTPUT", "-d", "127.0.0.0/8", "-j", "RETURN"],
+                             ["OUTPUT", "-d", self.ip.local_net, "-j", "RETURN"],
                              ["OUTPUT", "-p", "tcp", "-j", "REDIRECT", "--to-ports", 15001],
                              ["PREROUTING", "-p", "tcp", "-j", "REDIRECT", "--to-ports", 15006]):
-                    sh("iptables", "-t", "nat", "-A", *rule, netns=ns)
+                    sh(self.ip.tables, "-t", "nat", "-A", *rule, netns=ns)
                 # a call to the pod's own address stays on lo: Envoy's own side of it goes to :15006 as in istio-init
-                sh("iptables", "-t", "nat", "-I", "OUTPUT", "1", "-o", "lo", "-d", p["ip"], "-p", "tcp", "-m", "owner",
+                sh(self.ip.tables, "-t", "nat", "-I", "OUTPUT", "1", "-o", "lo", "-d", p["ip"], "-p", "tcp", "-m", "owner",
                    "--uid-owner", PROXY_UID, "-j", "REDIRECT", "--to-ports", 15006, netns=ns)
         # what no pod owns is refused at once, as kube-proxy does for a service port without endpoints
-        sh("iptables", "-A", "FORWARD", "!", "-d", "10.12.0.0/16", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset", netns=self.node)
-        sh("iptables", "-A", "INPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset", netns=self.node)
+        sh(self.ip.tables, "-A", "FORWARD", "!", "-d", self.ip.net, "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset", netns=self.node)
+        sh(self.ip.tables, "-A", "INPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset", netns=self.node)
         for vip in self.story.get("refused", []):
-            sh("ip", "addr", "add", f"{vip}/32", "dev", "br0", netns=self.node)
+            sh("ip", "addr", "add", f"{vip}/{self.ip.bits}", "dev", "br0", *nodad, netns=self.node)
         make_pki(self.out, self.story["pods"])
         (self.out / "logs").mkdir()
         (self.out / "server.log").touch()
         for pod, ns in self.ns.items():
             p = self.story["pods"][pod]
-            self.spawn(ns, [sys.executable, "-c", SERVER, pod, str(self.out / "server.log"), json.dumps(p.get("serves", []))])
+            self.serve(pod, self.story["phases"][0]["name"])
             if not p.get("sidecar", True):
                 continue
             folder = self.out / "xds" / pod
@@ -331,6 +377,24 @@ class Lab:
         for pod, ns in self.ns.items():
             if self.story["pods"][pod].get("sidecar", True):
                 self.wait_ready(pod, ns)
+
+    def serve(self, pod, phase):
+        """Starts the pod's application, and starts it again where the ports that it listens on have changed."""
+        ports = [{"bind": self.ip.any, **p} for p in self.story["pods"][pod].get("serves", []) if phase not in p.get("deaf", [])]
+        before, proc = self.served.get(pod, (None, None))
+        if ports == before:
+            return
+        if proc:
+            proc.terminate()
+            proc.wait()
+        self.served[pod] = ports, self.spawn(self.ns[pod], [sys.executable, "-c", SERVER, pod, str(self.out / "server.log"), json.dumps(ports)])
+        if proc:
+            time.sleep(0.5)
+
+    def silence(self, pod, silent):
+        rule = ["PREROUTING", "-i", "eth0", "-j", "DROP"]
+        if (sh(self.ip.tables, "-t", "raw", "-C", *rule, netns=self.ns[pod], check=False).returncode == 0) != silent:
+            sh(self.ip.tables, "-t", "raw", "-A" if silent else "-D", *rule, netns=self.ns[pod])
 
     def spawn(self, ns, args, **kw):
         proc = subprocess.Popen(["ip", "netns", "exec", ns, *map(str, args)], **kw)
@@ -368,18 +432,27 @@ class Lab:
             for pod, ns in self.ns.items():
                 if self.story["pods"][pod].get("sidecar", True):
                     self.wait_ready(pod, ns, phase["name"])
+            for pod in self.ns:
+                self.serve(pod, phase["name"])
+                self.silence(pod, pod in phase.get("silent", []))
             started = time.time()
             for _ in range(rounds):
                 jobs = list(phase["calls"])
                 rng.shuffle(jobs)
-                by_pod = {}
+                clients = {}
                 for j in jobs:
                     for _ in range(j.get("times", 1)):
-                        by_pod.setdefault(j["from"], []).append(dict(j, phase=phase["name"], token=f"tok{rng.getrandbits(48):012x}" + ("RESET" if j.get("reset") else "")))
-                runs = [(pod, subprocess.Popen(["ip", "netns", "exec", self.ns[pod], sys.executable, "-c", CLIENT],
-                                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) for pod in by_pod]
-                for pod, proc in runs:
-                    text, _ = proc.communicate("".join(json.dumps(j) + "\n" for j in by_pod[pod]))
+                        key = (j["from"], len(clients) if phase.get("parallel") else 0)
+                        clients.setdefault(key, []).append(dict(j, phase=phase["name"], token=f"tok{rng.getrandbits(48):012x}" + (
+                            "RESET" if j.get("reset") else "MUTE" if j.get("mute") else "")))
+                runs = [(key, subprocess.Popen(["ip", "netns", "exec", self.ns[key[0]], sys.executable, "-c", CLIENT],
+                                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) for key in clients]
+                if phase.get("parallel"):
+                    for key, proc in runs:
+                        proc.stdin.write("".join(json.dumps(j) + "\n" for j in clients.pop(key)))
+                        proc.stdin.flush()
+                for key, proc in runs:
+                    text, _ = proc.communicate("".join(json.dumps(j) + "\n" for j in clients.get(key, [])))
                     seen += [json.loads(l) for l in text.splitlines()]
             time.sleep(1.2)
             folder = self.out / "mesh" / phase["name"]
