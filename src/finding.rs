@@ -65,6 +65,16 @@ pub struct Meta {
     pub doc: &'static str,
 }
 
+impl Meta {
+    /// The documentation by its headings: heading and text, lines as they stand in the code.
+    pub fn sections(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.doc.split("## ").skip(1).filter_map(|section| {
+            let (heading, text) = section.split_once('\n')?;
+            Some((heading.trim(), text.trim()))
+        })
+    }
+}
+
 /// One cause.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -86,6 +96,8 @@ pub struct Finding {
     pub why: String,
     /// What to do.
     pub fix: String,
+    /// What would settle it; empty if nothing is open.
+    pub check: String,
     /// The ways that it shows in, by number.
     pub ways: Vec<u32>,
 }

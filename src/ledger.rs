@@ -9,9 +9,10 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use crate::endpoint::Ip;
+use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
+use crate::measure::{Spread, Timeline};
 use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
 use crate::scan::{Count, Scanned};
@@ -48,6 +49,12 @@ pub struct Counts {
     pub paired: u64,
     /// Bytes of those connections, both directions.
     pub bytes: u64,
+    /// TCP connections on which the client sent something and nothing came back.
+    pub unanswered: u64,
+    /// Milliseconds that the client's legs of pairs took.
+    pub out_millis: u64,
+    /// Milliseconds that the server's legs of the same pairs took.
+    pub in_millis: u64,
     /// Start of the first one.
     pub first: Micros,
     /// Start of the last one.
@@ -55,14 +62,36 @@ pub struct Counts {
 }
 
 /// One way and what is known of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// Its counts.
     pub counts: Counts,
     /// The earliest lines that show it, in order.
     pub evidence: Vec<Evidence>,
+    /// When TCP connections of this way began, on the client's side, if they failed or led straight to what was dialled.
+    pub timeline: Timeline,
+    /// How long connections took that failed.
+    pub durations: Spread,
+    /// What only pairs tell, if something did.
+    pub odd: Option<Box<Odd>>,
     /// The latest of them once there are enough: what comes behind it need not be looked at.
     enough: Option<(Micros, Origin)>,
+}
+
+/// What is odd between the two legs of a way's TCP connections.
+#[derive(Clone, Debug, Default)]
+pub struct Odd {
+    /// From the client's proxy having the connection to the server's having it, where that took [`Odd::SLOW`].
+    pub slow: Spread,
+    /// How long the client's leg outlived the server's, where that was [`Odd::SLOW`].
+    pub outlived: Spread,
+    /// Pairs whose legs carried the same bytes: no metadata was exchanged.
+    pub equal_bytes: u64,
+}
+
+impl Odd {
+    /// Milliseconds that are worth a note: a lost SYN is sent again after a second.
+    pub const SLOW: u32 = 900;
 }
 
 /// All ways.
@@ -80,6 +109,10 @@ pub struct Ledger {
     fact_table: HashTable<u32>,
     links: HashMap<(u32, u32), u64, RandomState>,
     alone: HashMap<(u32, Ip), u64, RandomState>,
+    answers: HashMap<(Sym, Endpoint), Timeline, RandomState>,
+    clients: HashMap<(u32, Ip), Timeline, RandomState>,
+    /// Milliseconds that servers' proxies and the applications behind them took, by server, where lines say both.
+    served: HashMap<Endpoint, (u64, u64, u64), RandomState>,
     /// Pairs by what joined them.
     pub matched: BTreeMap<Match, u64>,
     /// Lines whose way was simplified because there were too many.
@@ -173,7 +206,7 @@ impl Ledger {
         let Ledger { table, hasher, ways, .. } = self;
         table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
         self.ways.push(way);
-        self.entries.push(Entry { counts: Counts::default(), evidence: Vec::new(), enough: None });
+        self.entries.push(Entry::default());
         number
     }
 
@@ -191,27 +224,65 @@ impl Ledger {
         let Some(leading) = connection.leading() else {
             return;
         };
-        let counts = &mut self.entries[leading.way as usize].counts;
+        let way = &self.ways[leading.way as usize];
+        let entry = &mut self.entries[leading.way as usize];
+        let counts = &mut entry.counts;
         counts.connections += 1;
         counts.bytes = counts.bytes.saturating_add(leading.bytes);
+        counts.unanswered += u64::from(leading.protocol == Protocol::Tcp && !leading.answered && leading.bytes > 0);
+        if leading.failed {
+            entry.durations.add(leading.duration);
+        }
+        if leading.side.is_client() {
+            // The rest leads by a service's address, the usual way: its first and last are enough.
+            if leading.protocol == Protocol::Tcp && (leading.direct || leading.failed) {
+                entry.timeline.add(leading.start);
+                note(&mut self.clients, (leading.way, leading.peer.ip()), leading.start);
+            }
+            if !way.failed_to_connect() && !leading.server.is_none() {
+                note(&mut self.answers, (way.cluster, leading.server), leading.start);
+            }
+        }
         if let (Some(out), Some(inn), Some(matched)) = (connection.outbound, connection.inbound, connection.matched) {
-            counts.paired += 1;
+            entry.pair(&out, &inn);
             *self.matched.entry(matched).or_default() += 1;
-            // Who answered is told of connections to the very address that was dialled, and of those refused; of
+            // Who answered is told of connections to the very address that was dialled, and of those that failed; of
             // the others it is enough that another address answered.
-            if (out.direct || inn.refused)
+            if (out.direct || out.failed || inn.failed)
                 && (self.links.len() < MOST_WAYS || self.links.contains_key(&(out.way, inn.way)))
             {
                 *self.links.entry((out.way, inn.way)).or_default() += 1;
             }
         } else {
             // Those that failed have no other side, and ways are few enough to keep one count each without it.
-            let failed = leading.side.is_client() && self.ways[leading.way as usize].failed_to_connect();
+            let failed = leading.side.is_client() && way.failed_to_connect();
             let other = if failed { Ip::NONE } else { leading.other() };
             let known =
                 self.alone.len() < MOST_WAYS || other.is_none() || self.alone.contains_key(&(leading.way, other));
             *self.alone.entry((leading.way, if known { other } else { Ip::UNTOLD })).or_default() += 1;
         }
+        if let Some(inn) = connection.inbound.filter(|inn| inn.service_time != Leg::UNTOLD)
+            && (self.served.len() < MOST_WAYS || self.served.contains_key(&inn.server))
+        {
+            let (count, proxy, service) = self.served.entry(inn.server).or_default();
+            (*count, *proxy, *service) =
+                (*count + 1, *proxy + u64::from(inn.duration), *service + u64::from(inn.service_time));
+        }
+    }
+
+    /// Which endpoints answered for a cluster, and when; in no order.
+    pub fn answers(&self) -> impl Iterator<Item = (Sym, Endpoint, &Timeline)> {
+        self.answers.iter().map(|((cluster, host), times)| (*cluster, *host, times))
+    }
+
+    /// Which clients' addresses used a way that failed or led straight to what was dialled, and when; in no order.
+    pub fn clients(&self) -> impl Iterator<Item = (u32, Ip, &Timeline)> {
+        self.clients.iter().map(|((way, client), times)| (*way, *client, times))
+    }
+
+    /// By server: requests, milliseconds in its proxy, milliseconds of those in the application; in no order.
+    pub fn served(&self) -> impl Iterator<Item = (Endpoint, u64, u64, u64)> {
+        self.served.iter().map(|(server, (count, proxy, service))| (*server, *count, *proxy, *service))
     }
 
     /// The facts, each once.
@@ -279,7 +350,40 @@ impl Counts {
     }
 }
 
+/// Counts one more of a key, unless there are too many keys already.
+fn note<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Timeline, RandomState>, key: K, at: Micros) {
+    if table.len() < MOST_WAYS || table.contains_key(&key) {
+        table.entry(key).or_default().add(at);
+    }
+}
+
 impl Entry {
+    fn pair(&mut self, out: &Leg, inn: &Leg) {
+        let counts = &mut self.counts;
+        counts.paired += 1;
+        counts.out_millis += u64::from(out.duration);
+        counts.in_millis += u64::from(inn.duration);
+        if out.protocol == Protocol::Http || out.failed || inn.failed {
+            return;
+        }
+        let millis = |from: Micros, to: Micros| u32::try_from(to.millis_since(from)).unwrap_or(0);
+        let known = out.start != Micros::NONE && inn.start != Micros::NONE;
+        let slow = if known { millis(out.start, inn.start) } else { 0 };
+        let outlived = if known { millis(inn.end(), out.end()) } else { 0 };
+        let equal = out.bytes == inn.bytes && out.bytes > 0;
+        if slow < Odd::SLOW && outlived < Odd::SLOW && !equal {
+            return;
+        }
+        let odd = self.odd.get_or_insert_default();
+        odd.equal_bytes += u64::from(equal);
+        if slow >= Odd::SLOW {
+            odd.slow.add(slow);
+        }
+        if outlived >= Odd::SLOW {
+            odd.outlived.add(outlived);
+        }
+    }
+
     /// Keeps a line if it is among the `most` earliest.
     fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
         if self.enough.is_some_and(|latest| latest <= (start, origin)) {

@@ -235,6 +235,7 @@ impl Fact {
 
 /// One line, as numbers. Millions of them wait for each other, so every byte counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and no state of the others")]
 pub struct Leg {
     /// Start of the connection or request.
     pub start: Micros,
@@ -265,9 +266,18 @@ pub struct Leg {
     pub refused: bool,
     /// The endpoint that was chosen is the destination that was dialled.
     pub direct: bool,
+    /// The line has a flag, or an HTTP status of failure.
+    pub failed: bool,
+    /// Bytes went back to the client.
+    pub answered: bool,
+    /// Milliseconds until the application behind a server's sidecar answered, [`Leg::UNTOLD`] if the line does not say.
+    pub service_time: u32,
 }
 
 impl Leg {
+    /// No such number on the line.
+    pub const UNTOLD: u32 = u32::MAX;
+
     /// No record was kept.
     pub const NOT_KEPT: u32 = u32::MAX;
 

@@ -26,9 +26,12 @@ pub mod scan;
 // meaning
 pub mod repeat;
 pub mod pair;
+pub mod measure;
 pub mod ledger;
 pub mod topology;
+pub mod history;
 pub mod finding;
+pub mod claims;
 pub mod rules;
 pub mod report;
 

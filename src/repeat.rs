@@ -88,6 +88,9 @@ mod tests {
             protocol: Protocol::Tcp,
             refused: false,
             direct: false,
+            failed: false,
+            answered: true,
+            service_time: Leg::UNTOLD,
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::claims;
 use crate::cluster::{Cluster, Direction};
 use crate::event::Event;
 use crate::field::value::Micros;
@@ -15,7 +16,6 @@ use crate::ledger::{Entry, Evidence, Ledger};
 use crate::leg::{Side, Way};
 use crate::pair::Match;
 use crate::reject::Rejects;
-use crate::rules;
 use crate::scan::Tally;
 use crate::topology::{Alone, Topology};
 
@@ -47,6 +47,8 @@ pub struct Told {
     pub why: String,
     /// What to do.
     pub fix: String,
+    /// What would settle what is still open; empty if nothing is.
+    pub check: String,
 }
 
 /// A line of evidence.
@@ -256,6 +258,7 @@ impl Inputs {
             evidence: finding.evidence.iter().map(|evidence| self.line(evidence)).collect(),
             why: finding.why.clone(),
             fix: finding.fix.clone(),
+            check: finding.check.clone(),
         }
     }
 }
@@ -377,7 +380,7 @@ fn connections(gathered: &Gathered<'_>) -> Connections {
         let counts = &entry.counts;
         counted.total += counts.connections;
         if counts.connections > 0 && way.flags.is_failure() {
-            *counted.failures.entry(rules::flags(ledger, std::iter::once(way))).or_default() += counts.connections;
+            *counted.failures.entry(claims::flags(ledger, std::iter::once(way))).or_default() += counts.connections;
         }
     }
     let mut alone: BTreeMap<Alone, u64> = BTreeMap::new();
@@ -434,5 +437,5 @@ fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
         (Direction::Outbound, crate::leg::Protocol::Http) => host(),
         _ => service().or_else(|| topology.virtual_services(way.dest).next().map(|service| topology.host(service))),
     };
-    (rules::source(ledger, topology, way), known.unwrap_or_else(address))
+    (claims::source(ledger, topology, way), known.unwrap_or_else(address))
 }

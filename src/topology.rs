@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::ledger::Ledger;
 use crate::leg::{Fact, Protocol, Side, Way};
-use crate::names::{Names, Sym};
+use crate::names::{self, Names, Sym};
 
 /// By what an endpoint was found to belong to a service, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +22,8 @@ pub enum Proof {
     ServerName,
     /// A caller's proxy chose the endpoint for the service's cluster and was connected.
     Answered,
+    /// Another pod of the same workload serves it on the same port.
+    Sibling,
 }
 
 /// Why a leg is alone.
@@ -103,6 +105,10 @@ pub struct Topology {
     virtuals: BTreeMap<Endpoint, BTreeSet<Service>>,
     /// What TCP clients dialled that a cluster took to another address.
     dialled: BTreeMap<Sym, BTreeSet<Endpoint>>,
+    /// Workloads (namespace and name) of pods by address.
+    workloads: BTreeMap<Ip, (Sym, Sym)>,
+    /// Services by workload and port of their pods.
+    siblings: BTreeMap<(Sym, Sym, u16), BTreeSet<Service>>,
     /// Services that have an endpoint whose proxy wrote lines.
     meshed: BTreeSet<Service>,
 }
@@ -113,13 +119,20 @@ impl Topology {
         let mut topology = Topology::default();
         // Sure addresses first: an address that only a client had does not overrule them.
         for sure in [true, false] {
+            let certain: BTreeSet<Ip> =
+                topology.pods.iter().filter(|(_, (_, pod))| !pod.is_none()).map(|(ip, _)| *ip).collect();
             for fact in ledger.facts() {
                 match *fact {
-                    Fact::Own { namespace, pod, ip, sure: known } if known == sure => {
-                        topology.own(ip, (namespace, pod));
+                    Fact::Own { namespace, pod, ip, sure: known } if known == sure && !certain.contains(&ip) => {
+                        topology.own(ip, (namespace, pod), &ledger.names);
                     }
                     _ => {}
                 }
+            }
+        }
+        for (ip, (namespace, pod)) in &topology.pods {
+            if let Some(workload) = ledger.names.find(names::workload(ledger.names.get(*pod))) {
+                topology.workloads.insert(*ip, (*namespace, workload));
             }
         }
         for fact in ledger.facts() {
@@ -132,6 +145,9 @@ impl Topology {
             }
         }
         for (endpoint, services) in &topology.services {
+            if let Some((namespace, workload)) = topology.workloads.get(&endpoint.ip()) {
+                topology.siblings.entry((*namespace, *workload, endpoint.port())).or_default().extend(services.keys());
+            }
             if topology.logging.contains(&endpoint.ip()) {
                 topology.meshed.extend(services.keys());
             }
@@ -139,10 +155,12 @@ impl Topology {
         topology
     }
 
-    fn own(&mut self, ip: Ip, pod: (Sym, Sym)) {
+    /// An address that pods had one after the other goes by the first of their names.
+    fn own(&mut self, ip: Ip, pod: (Sym, Sym), names: &Names) {
         self.logging.insert(ip);
         let known = self.pods.entry(ip).or_default();
-        if known.1.is_none() {
+        let text = |(namespace, pod): (Sym, Sym)| (names.get(pod), names.get(namespace));
+        if known.1.is_none() || !pod.1.is_none() && text(pod) < text(*known) {
             *known = pod;
         }
     }
@@ -200,6 +218,10 @@ impl Topology {
     pub fn services(&self, endpoint: Endpoint) -> Vec<(Service, Proof)> {
         let mut found: Vec<(Service, Proof)> =
             self.services.get(&endpoint).into_iter().flatten().map(|(service, proof)| (*service, *proof)).collect();
+        if let (true, Some((namespace, workload))) = (found.is_empty(), self.workloads.get(&endpoint.ip())) {
+            let siblings = self.siblings.get(&(*namespace, *workload, endpoint.port()));
+            found.extend(siblings.into_iter().flatten().map(|service| (*service, Proof::Sibling)));
+        }
         found.sort_by_key(|(service, proof)| (*proof, self.hosts.get(service.0)));
         found
     }
@@ -212,7 +234,7 @@ impl Topology {
     /// Whether an endpoint belongs to the service with this host.
     pub fn serves(&self, endpoint: Endpoint, host: &[u8]) -> bool {
         let service = self.hosts.find(host).map(Service);
-        service.is_some_and(|service| self.services.get(&endpoint).is_some_and(|known| known.contains_key(&service)))
+        service.is_some_and(|service| self.services(endpoint).iter().any(|(known, _)| *known == service))
     }
 
     /// The services that were reached by dialling this address, if it is no endpoint itself.
@@ -233,6 +255,11 @@ impl Topology {
     /// Whether an endpoint of the service has a proxy that wrote lines.
     pub fn is_meshed(&self, service: Service) -> bool {
         self.meshed.contains(&service)
+    }
+
+    /// Whether an address' proxy wrote lines of the input.
+    pub fn is_logging(&self, ip: Ip) -> bool {
+        self.logging.contains(&ip)
     }
 
     /// Whether an address is a gateway's.

@@ -1,4 +1,4 @@
-//! The README's commands do what it says.
+//! The README's commands do what it says. With `UPDATE_DOCS=1` what is printed there is written anew.
 
 use crate::tool::{path, run, text};
 
@@ -7,6 +7,10 @@ fn the_report_in_the_readme_is_the_programs() {
     let readme = std::fs::read_to_string(path("README.md")).unwrap();
     let shown = readme.split("```text\n").nth(1).expect("a report is shown").split("```").next().unwrap();
     let report = text(&run(&["samples/story/story.log"]));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path("README.md"), readme.replace(shown, &report)).unwrap();
+        return;
+    }
     assert_eq!(shown.trim_end(), report.trim_end());
 }
 
@@ -18,4 +22,21 @@ fn the_help_in_the_readme_is_the_programs() {
         let flag = line.split_whitespace().find(|word| word.starts_with("--")).unwrap().trim_end_matches(',');
         assert!(readme.contains(flag) || ["--help", "--version"].contains(&flag), "README.md does not name {flag}");
     }
+}
+
+#[test]
+fn the_findings_in_the_readme_are_the_rules() {
+    let readme = std::fs::read_to_string(path("README.md")).unwrap();
+    let head = "| code | name | severity | says |\n|---|---|---|---|\n";
+    let shown = readme.split(head).nth(1).expect("a table of rules").split("\n\n").next().unwrap();
+    let rows = logscan::rules::RULES.iter().map(|rule| {
+        let meta = rule.meta;
+        format!("| {} | `{}` | {} | {} |", meta.code, meta.name, meta.severity.name(), meta.summary)
+    });
+    let rows = rows.collect::<Vec<_>>().join("\n");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path("README.md"), readme.replace(shown, &rows)).unwrap();
+        return;
+    }
+    assert_eq!(shown, rows);
 }

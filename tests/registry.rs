@@ -7,6 +7,9 @@ use logscan::rules::RULES;
 
 use crate::tool::path;
 
+const HEADINGS: [&str; 7] =
+    ["What it finds", "When it is silent", "How sure", "Why it matters", "Example", "What to do", "Source"];
+
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
     let files = std::fs::read_dir(path(folder)).unwrap().flatten().map(|file| file.path());
     files
@@ -17,20 +20,17 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_rule_has_a_code_a_name_a_file_and_its_five_headings() {
+fn every_rule_has_a_code_a_name_a_file_and_its_headings() {
     let mut seen = BTreeSet::new();
     for rule in RULES {
         let meta = rule.meta;
         assert!(seen.insert(meta.code) && seen.insert(meta.name), "{} twice", meta.code);
         assert!(meta.code.len() == 4 && meta.code.starts_with(|letter: char| letter.is_ascii_uppercase()));
         assert!(!meta.summary.is_empty() && !meta.summary.ends_with('.'));
-        for heading in ["What it finds", "Why it matters", "Example", "What to do", "Source"] {
-            let text = meta
-                .doc
-                .split(&format!("## {heading}"))
-                .nth(1)
-                .unwrap_or_else(|| panic!("{} has no {heading}", meta.name));
-            assert!(text.split("##").next().unwrap().trim().len() > 20, "{}: {heading} is empty", meta.name);
+        let headings: Vec<&str> = meta.sections().map(|(heading, _)| heading).collect();
+        assert_eq!(headings, HEADINGS, "{}", meta.name);
+        for (heading, text) in meta.sections() {
+            assert!(text.len() > 10, "{}: {heading} is empty", meta.name);
         }
     }
     let files = stems("src/rules", "rs");
@@ -48,10 +48,49 @@ fn every_grammar_file_is_listed_and_named_after_itself() {
     }
 }
 
+/// The page of all rules, made from their documentation. With `UPDATE_DOCS=1` it is written anew.
+fn page_is_current(samples: &std::collections::BTreeMap<&str, &str>) {
+    use std::fmt::Write;
+
+    let mut page = String::from(
+        "# Rules\n\nMade from the rules' own documentation by `UPDATE_DOCS=1 cargo test`; `logscan explain NAME` prints \
+         one of them.\n\n\
+         | Rule | Severity | What fires it | What must not fire it | Grade | A sample | Source |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for rule in RULES {
+        let meta = rule.meta;
+        let cell = |heading: &str| {
+            let text = meta.sections().find(|(known, _)| *known == heading).unwrap().1;
+            text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+        };
+        let sample = samples[meta.name];
+        writeln!(
+            page,
+            "| {} [{}]({}.rs) | {} | {} | {} | {} | [{sample}](../../samples/{sample}) | {} |",
+            meta.code,
+            meta.name,
+            meta.name.replace('-', "_"),
+            meta.severity.name(),
+            cell("What it finds"),
+            cell("When it is silent"),
+            cell("How sure"),
+            cell("Source"),
+        )
+        .unwrap();
+    }
+    let file = path("src/rules/README.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &page).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), page, "UPDATE_DOCS=1 cargo test writes it anew");
+}
+
 #[test]
 fn every_rule_fires_on_a_sample_and_stays_silent_on_another() {
     let mut fired: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
     let logs = crate::tool::sample_logs();
+    let mut first: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
     for log in &logs {
         let report = crate::tool::json(&crate::tool::run(&["-o", "json", log]));
         let names: BTreeSet<String> = report["findings"]
@@ -62,8 +101,14 @@ fn every_rule_fires_on_a_sample_and_stays_silent_on_another() {
             .collect();
         for rule in RULES {
             *fired.entry(rule.meta.name).or_default() += usize::from(names.contains(rule.meta.name));
+            // The one in the rule's own folder, else the first that there is.
+            let better = names.contains(rule.meta.name) && !log.contains("envelopes");
+            if better && (log.contains(rule.meta.name) || !first.contains_key(rule.meta.name)) {
+                first.insert(rule.meta.name, log.split('/').nth(1).unwrap());
+            }
         }
     }
+    page_is_current(&first);
     for (name, count) in fired {
         assert!(count > 0 && count < logs.len(), "{name} fires on {count} of {} samples", logs.len());
     }

@@ -127,8 +127,8 @@ fn the_story_is_told_as_the_article_tells_it() {
     assert_eq!(report["connections"]["paired"], 3);
     assert_eq!(report["connections"]["matched_by"], serde_json::json!({ "source": 1, "tuple": 2 }));
     let findings = report["findings"].as_array().unwrap();
-    assert_eq!(findings.len(), 2);
-    let (stolen, passed) = (&findings[0], &findings[1]);
+    assert_eq!(findings.len(), 3);
+    let (stolen, passed, slow) = (&findings[0], &findings[1], &findings[2]);
     assert_eq!(stolen["name"], "unexpected-cluster");
     let why = stolen["why"].as_str().unwrap();
     for word in ["app-ext.app.svc.cluster.local", "10.12.1.6:5701", "UF,URX", "manager.manager.svc.cluster.local"] {
@@ -137,4 +137,6 @@ fn the_story_is_told_as_the_article_tells_it() {
     assert_eq!(stolen["evidence"][0]["line"], 7);
     assert_eq!(passed["name"], "passthrough-to-service");
     assert!(passed["why"].as_str().unwrap().contains("manager.manager.svc.cluster.local"));
+    assert_eq!(slow["name"], "slow-connect");
+    assert!(slow["why"].as_str().unwrap().contains("1003 ms"));
 }

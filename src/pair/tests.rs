@@ -62,6 +62,9 @@ impl Mesh {
             protocol,
             refused,
             direct: false,
+            failed: false,
+            answered: true,
+            service_time: Leg::UNTOLD,
         }
     }
 

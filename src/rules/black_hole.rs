@@ -1,14 +1,21 @@
 //! Outbound traffic that the proxy was told to block.
 
-use super::{Claims, Seen, Verdict, noun, rule};
+use super::rule;
+use crate::claims::{Claims, Seen, Verdict, noun};
 use crate::cluster::Direction;
 use crate::finding::Grade;
-use crate::leg::Side;
+use crate::leg::{Protocol, Side};
 
 rule! {
     /// ## What it finds
     /// Connections that Envoy sent to `BlackHoleCluster` (TCP, `UH`), and requests that it answered with 502
     /// `direct_response` because no host matched (HTTP, route `block_all`).
+    ///
+    /// ## When it is silent
+    /// `UH` on a cluster with a name: that service has no endpoint. `direct_response` with another status: a route says so.
+    ///
+    /// ## How sure
+    /// Likely: the line itself says so; which object is missing it does not say.
     ///
     /// ## Why it matters
     /// The destination is not in the registry and the outbound policy is `REGISTRY_ONLY`: the client's connection is
@@ -27,23 +34,40 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
-        |claims, seen| is_blocked(claims, seen).then(|| claims.show(seen.way.dest)),
-        |claims, destination, ways| {
-            let owner = claims.owners(ways[0].way.dest).join(", ");
+        |claims, seen| {
+            let owned = || claims.owners(seen.way.dest).into_iter().next();
+            let subject = || owned().unwrap_or_else(|| format!("unregistered destinations of {}", claims.proxy(seen.way)));
+            is_blocked(claims, seen).then(subject)
+        },
+        |claims, subject, ways| {
+            let known = !claims.owners(ways[0].way.dest).is_empty();
             let own = ways.iter().all(|seen| claims.topology.is_own(seen.way.dest.ip(), seen.way));
-            let belongs = if owner.is_empty() { String::new() } else { format!(", which belongs to {owner}") };
+            let (proxies, destinations) = (claims.proxies(ways), claims.destinations(ways));
+            let belongs = if claims.owners(ways[0].way.dest).is_empty() { String::new() } else { format!(", which belongs to {subject}") };
+            let http = ways.iter().any(|seen| seen.way.protocol == Protocol::Http);
+            let how = if http { "no route of the proxy has its host (block_all)" } else { "no listener of the proxy has its address" };
             let (why, fix) = if own {
                 (
-                    format!("{} dialled its own address {destination}{belongs}, and a catch-all listener on the port black-holes that", claims.proxies(ways)),
+                    format!("{proxies} dialled its own address {destinations}, and a catch-all listener on the port black-holes that"),
                     format!("look for the object that made the listener 0.0.0.0_{}; let the member dial itself over localhost", ways[0].way.dest.port()),
+                )
+            } else if known {
+                (
+                    format!("{proxies} dialled {destinations}{belongs}; the mesh knows it, but {how}"),
+                    "let these proxies see the service: Sidecar egress hosts, exportTo, the port in its Service; a ServiceEntry if it is called by pod address".to_owned(),
                 )
             } else {
                 (
-                    format!("{} dialled {destination}{belongs}, and no listener or route of the proxy allows it", claims.proxies(ways)),
-                    "add a ServiceEntry for it, or check Sidecar egress hosts and exportTo if it is a service of the mesh".to_owned(),
+                    format!("{proxies} dialled {destinations}, and {how}: only what is registered is allowed"),
+                    "add a ServiceEntry for it, or set outboundTrafficPolicy to ALLOW_ANY".to_owned(),
                 )
             };
-            Verdict { grade: Grade::Likely, why: format!("{why}: {} closed", noun(ways)), fix }
+            Verdict {
+                grade: Grade::Likely,
+                why: format!("{why}: {} refused{}{}", noun(ways), claims.changed(ways), claims.over(ways)),
+                fix,
+                check: format!("istioctl proxy-config listeners {} --port {} -o json", claims.one_pod(ways), ways[0].way.dest.port()),
+            }
         },
     );
 }

@@ -1,6 +1,10 @@
 //! A server's listener that refused a connection because none of its filter chains fits it.
 
-use super::{Claims, Verdict, rule};
+use std::collections::BTreeMap;
+
+use super::rule;
+use crate::claims::{Claims, Seen, Verdict, list};
+use crate::cluster::{Cluster, Direction};
 use crate::field::flag::Flags;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side, Way};
@@ -8,7 +12,14 @@ use crate::leg::{Protocol, Side, Way};
 rule! {
     /// ## What it finds
     /// The listener's line `0 NR filter_chain_not_found` on the server's side, joined with the client's leg where the
-    /// input has it. The client's own line often shows no flag at all: bytes sent 0, or `UC` on HTTP.
+    /// input has it. The client's own line often shows no flag at all: bytes sent 0, or `UC` on HTTP, `UR` on TCP. The
+    /// finding says by which route each client came.
+    ///
+    /// ## When it is silent
+    /// `NR route_not_found` on HTTP: that is a route, see `no-route`.
+    ///
+    /// ## How sure
+    /// Likely by the server's line; proven with the client's leg.
     ///
     /// ## Why it matters
     /// The connection was accepted and closed. Without SNI it is plaintext to a port that demands mTLS, with a foreign
@@ -22,34 +33,85 @@ rule! {
     /// PERMISSIVE in a PeerAuthentication.
     ///
     /// ## Source
-    /// Istio `pilot/pkg/networking/core/listener_inbound.go`; istio/istio issue 37431.
+    /// Istio `pilot/pkg/networking/core/listener_inbound.go`; istio/istio issues 37431 and 31319.
     "R401", "no-filter-chain", Error, "a server's listener refused a connection: no filter chain matches it"
 }
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
+    let clients = claims.fold(|_, seen| is_refused(seen.way));
     claims.file(
-        |claims, seen| is_refused(seen.way).then(|| claims.show(seen.way.dest)),
-        |claims, destination, ways| {
-            let clients: std::collections::BTreeSet<String> = ways
-                .iter()
-                .filter(|seen| !seen.way.client.is_none())
-                .map(|seen| claims.pod(seen.way.client).unwrap_or_else(|| seen.way.client.show(&claims.ledger.names).to_string()))
-                .collect();
-            let joined = claims.links.keys().any(|(_, server)| ways.iter().any(|seen| seen.number == *server));
-            let plain = ways.iter().all(|seen| seen.way.sni.is_none());
-            let how = if plain { "in plaintext or without an SNI" } else { "with an SNI that no chain has" };
-            let owner = claims.owners(ways[0].way.dest).join(", ");
-            let belongs = if owner.is_empty() { String::new() } else { format!(" ({owner})") };
+        |claims, seen| {
+            if is_refused(seen.way) {
+                return Some(claims.owner(seen.way.dest));
+            }
+            let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
+            server.map(|server| claims.owner(server.dest))
+        },
+        |claims, subject, ways| {
+            let (servers, clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| seen.way.side == Side::Inbound);
+            let joined = !clients.is_empty();
+            let sni = list(claims.names(servers.iter().map(|seen| seen.way.sni)));
+            let came = routes(claims, &servers, &clients);
+            let (what, fix) = if sni.is_empty() {
+                (
+                    "in plaintext, and only mTLS is accepted there".to_owned(),
+                    fixes(&clients),
+                )
+            } else {
+                (
+                    format!("with TLS for {sni}, and no filter chain there takes that"),
+                    "name the port https or tls if the application speaks TLS itself; on a gateway add a server for that SNI".to_owned(),
+                )
+            };
             Verdict {
                 grade: if joined { Grade::Proven } else { Grade::Likely },
-                why: format!("{} connected to {destination}{belongs} {how}, and no filter chain there takes that", super::list(clients.into_iter())),
-                fix: "call the service by name so that the sidecar uses mTLS, inject the client, or set the port to PERMISSIVE in a PeerAuthentication".to_owned(),
+                why: format!("{subject} was called at {} {what}: {came}", claims.destinations(&servers)),
+                fix,
+                check: if joined { String::new() } else { "the log of the callers' proxies; kubectl get peerauthentication -A".to_owned() },
             }
         },
     );
 }
 
+/// Who came, and how.
+fn routes(claims: &Claims<'_>, servers: &[Seen<'_>], clients: &[Seen<'_>]) -> String {
+    let mut told: BTreeMap<String, u64> = BTreeMap::new();
+    for seen in clients {
+        let how = match seen.cluster.direction {
+            Direction::Passthrough => "through PassthroughCluster, which never uses mTLS".to_owned(),
+            _ => format!("through {} without mTLS", claims.ledger.show(seen.way.cluster)),
+        };
+        *told.entry(format!("{} {how}", claims.proxy(seen.way))).or_default() += seen.count();
+    }
+    for seen in servers.iter().filter(|seen| seen.entry.counts.connections > 0) {
+        let who = claims.pod(seen.way.client).unwrap_or_else(|| seen.way.client.show(&claims.ledger.names).to_string());
+        *told.entry(format!("{who}, of which no other leg is here")).or_default() += seen.entry.counts.connections;
+    }
+    let mut told: Vec<(String, u64)> = told.into_iter().collect();
+    told.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let told: Vec<String> = told.into_iter().map(|(how, count)| format!("{count} from {how}")).collect();
+    if told.is_empty() { "by whom is not known yet".to_owned() } else { told.join("; ") }
+}
+
+fn fixes(clients: &[Seen<'_>]) -> String {
+    let passed = clients.iter().any(|seen| seen.cluster.direction == Direction::Passthrough);
+    let named =
+        clients.iter().any(|seen: &Seen<'_>| matches!(seen.cluster, Cluster { direction: Direction::Outbound, .. }));
+    let mut fixes = Vec::new();
+    if passed {
+        fixes.push("let clients call the service by name, or give the pods a headless Service that lists the port");
+    }
+    if named {
+        fixes.push("set the DestinationRule's tls mode to ISTIO_MUTUAL or take it out");
+    }
+    if fixes.is_empty() {
+        fixes.push("inject the client");
+    }
+    fixes.push("or set the port to PERMISSIVE in a PeerAuthentication");
+    fixes.join("; ")
+}
+
 /// Whether a line is a listener's own: no chain, no cluster.
-pub(super) fn is_refused(way: &Way) -> bool {
+fn is_refused(way: &Way) -> bool {
     way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"]))
 }

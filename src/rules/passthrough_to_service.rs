@@ -2,14 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use super::{Claims, Seen, Verdict, list, noun, ports, rule};
+use super::rule;
+use crate::claims::{Claims, Seen, Verdict, list, noun, ports};
 use crate::cluster::Direction;
 use crate::finding::Grade;
 use crate::leg::Side;
+use crate::topology::Topology;
 
 rule! {
     /// ## What it finds
     /// Connections through `PassthroughCluster` whose destination the logs know: an endpoint of a service, or a pod.
+    ///
+    /// ## When it is silent
+    /// What failed or was refused is in the finding of its cause. Addresses outside of the mesh: see `passthrough-to-unknown`.
+    ///
+    /// ## How sure
+    /// Likely if the owner of the address is known; proven with the server's leg.
     ///
     /// ## Why it matters
     /// It works, but outside of the mesh: no mTLS, no policy, no service name in telemetry. It breaks when the server
@@ -30,17 +38,24 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(subject, |claims, owner, ways| {
         let servers = servers(claims, ways);
-        let answered = if servers.is_empty() { String::new() } else { format!("; {} answered", list(servers.into_iter())) };
+        let answered = if servers.is_empty() {
+            String::new()
+        } else {
+            format!("; {} answered", list(servers.into_iter().collect::<Vec<_>>().into_iter()))
+        };
         let proven = ways.iter().any(|seen| seen.entry.counts.paired > 0);
+        let several = ways.iter().any(|seen| seen.way.dest != ways[0].way.dest);
+        let addresses = if several { "addresses" } else { "an address" };
         Verdict {
             grade: if proven { Grade::Proven } else { Grade::Likely },
             why: format!(
-                "{} dialled {}, an address of {owner} that no listener knows: {} went through PassthroughCluster, without mTLS and policy{answered}",
+                "{} dialled {}, {addresses} of {owner} that no listener knows: {} went through PassthroughCluster, without mTLS and policy{answered}",
                 claims.proxies(ways),
                 claims.destinations(ways),
                 noun(ways)
             ),
             fix: format!("give the pods a headless Service that lists port {}, or let clients call the service by name", ports(ways)),
+            check: String::new(),
         }
     });
 }
@@ -52,12 +67,11 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
         return None;
     }
     let topology = claims.topology;
-    let services = topology.services(way.dest).first().map(|(service, _)| *service);
-    let service = services.or_else(|| topology.virtual_services(way.dest).next());
-    match service {
-        Some(service) => Some(topology.host(service)),
-        None => claims.pod(way.dest.ip()).map(|pod| format!("pod {pod}")),
-    }
+    let services = topology.services(way.dest).into_iter().map(|(service, _)| service);
+    let mut services = services.chain(topology.virtual_services(way.dest)).map(|service| topology.host(service));
+    let owned = || Some(claims.workload(way.dest.ip())?).map(|workload| format!("pods of {workload}"));
+    // A host outside of the mesh may have been registered only later.
+    services.find(|host| Topology::is_internal(host)).or_else(owned)
 }
 
 /// The pods whose proxies logged the other legs.

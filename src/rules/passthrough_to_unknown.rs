@@ -1,27 +1,34 @@
 //! `PassthroughCluster` to an address that nothing in the logs explains.
 
-use super::{Claims, Verdict, noun, rule};
+use super::rule;
+use crate::claims::{Claims, Verdict, noun};
 use crate::cluster::Direction;
 use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Connections through `PassthroughCluster` to an external address, or to one that no line of the input knows; one
-    /// finding for each workload that calls.
+    /// Connections through `PassthroughCluster` to an external address, or to a private one that no line of the input knows; one
+    /// finding for each workload that calls and each of the two kinds.
+    ///
+    /// ## When it is silent
+    /// Ports of the mesh's own plumbing (15012 and its like) are left out.
+    ///
+    /// ## How sure
+    /// Likely: nobody in the input says whose the address is.
     ///
     /// ## Why it matters
-    /// Allowed under `ALLOW_ANY`, blocked under `REGISTRY_ONLY`. No policy applies and telemetry has no name for it.
+    /// Allowed under `ALLOW_ANY`, blocked under `REGISTRY_ONLY`. No policy applies and telemetry has no name for it. A private
+    /// address is mostly a pod or service of the cluster that is called around the mesh, without mTLS.
     ///
     /// ## Example
     /// `"100.77.28.132:1521" PassthroughCluster 10.244.0.31:50844 100.77.28.132:1521 10.244.0.31:50842 - -`
     ///
-    /// Ports of the mesh's own plumbing (15012 and its like) are left out.
-    ///
     /// ## What to do
-    /// A ServiceEntry gives the destination a name and a policy. Nothing, if it is meant to be so.
+    /// External: a ServiceEntry gives the destination a name and a policy; nothing, if it is meant to be so. Private: call the
+    /// service by name, or give the pods a headless Service.
     ///
     /// ## Source
-    /// Istio documentation, Accessing External Services.
+    /// Istio documentation, Accessing External Services and Application Requirements.
     "R102", "passthrough-to-unknown", Info, "traffic to unknown addresses goes through PassthroughCluster"
 }
 
@@ -32,19 +39,37 @@ const PLUMBING: [u16; 7] = [15008, 15010, 15012, 15014, 15017, 15053, 15090];
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
-            let passes = seen.way.side.is_client()
+            let way = seen.way;
+            let passes = way.side.is_client()
                 && seen.cluster.direction == Direction::Passthrough
-                && !PLUMBING.contains(&seen.way.dest.port());
-            passes.then(|| claims.proxy(seen.way))
+                && !PLUMBING.contains(&way.dest.port());
+            let kind = if way.dest.ip().is_private(&claims.ledger.names) { "private" } else { "external" };
+            passes.then(|| format!("{} to {kind} addresses", claims.proxy(way)))
         },
-        |claims, source, ways| Verdict {
-            grade: Grade::Likely,
-            why: format!(
-                "{source} dialled {}, which no service of the proxy's registry has: {} went through PassthroughCluster",
-                claims.destinations(ways),
-                noun(ways)
-            ),
-            fix: "add a ServiceEntry if the destination should have a name and a policy".to_owned(),
+        |claims, _, ways| {
+            let private = ways[0].way.dest.ip().is_private(&claims.ledger.names);
+            let (what, fix) = if private {
+                (
+                    "private addresses that no service of the proxy's registry has, pods or services called around the mesh",
+                    "call the service by name, or give the pods a headless Service that lists the port; a ServiceEntry if it is no part of the cluster",
+                )
+            } else {
+                (
+                    "which no service of the proxy's registry has",
+                    "add a ServiceEntry if the destination should have a name and a policy",
+                )
+            };
+            Verdict {
+                grade: Grade::Likely,
+                why: format!(
+                    "{} dialled {}, {what}: {} went through PassthroughCluster",
+                    claims.proxies(ways),
+                    claims.destinations(ways),
+                    noun(ways)
+                ),
+                fix: fix.to_owned(),
+                check: String::new(),
+            }
         },
     );
 }

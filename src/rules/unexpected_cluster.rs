@@ -1,16 +1,30 @@
 //! The founding story: a connection that a cluster took which is not the one of its destination.
 
-use super::{Claims, Seen, Verdict, list, rule};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rule;
+use crate::claims::{Claims, Seen, Verdict, list};
 use crate::cluster::Direction;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
+use crate::names::Sym;
 use crate::topology::Topology;
 
 rule! {
     /// ## What it finds
     /// TCP connections whose original destination is a pod of one service, while Envoy sent them to the cluster of
     /// another, and to another address than the one that was dialled. Some fail (`UF,URX`); worse, some succeed and
-    /// talk to the wrong server.
+    /// talk to the wrong server. Once a cluster is known to do so, everything that it took elsewhere belongs to it, and
+    /// so do calls of pods to themselves that Istio 1.3 to 1.5 black-hole on such a port.
+    ///
+    /// ## When it is silent
+    /// HTTP is routed by its host, so any cluster can be right. A connection to the very address that was dialled
+    /// (headless services, `PassthroughCluster`), a service's one virtual address, a gateway, and what leaves the mesh
+    /// through an egress gateway are where they should be.
+    ///
+    /// ## How sure
+    /// Proven with the leg of the wrong server; likely if the owner of the destination is known; suspect if the address was only
+    /// dialled straight before.
     ///
     /// ## Why it matters
     /// TCP is routed by address and port alone. A Service without an address (ExternalName, a ServiceEntry without
@@ -31,37 +45,89 @@ rule! {
 }
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
+    let thieves = Thieves::among(claims);
     claims.file(
-        |claims, seen| is_stolen(claims, seen).then(|| claims.ledger.show(seen.way.cluster).into_owned()),
+        |claims, seen| thieves.of(claims, seen).map(|cluster| claims.ledger.show(cluster).into_owned()),
         |claims, cluster, ways| {
-            let mut owners: Vec<String> = ways.iter().flat_map(|seen| claims.owners(seen.way.dest)).collect();
-            owners.sort();
-            owners.dedup();
-            let failed = ways.iter().any(|seen| seen.way.failed_to_connect());
-            let served = ways.iter().any(|seen| !seen.way.failed_to_connect());
-            let end = match (failed, served) {
-                (true, false) => format!("they fail with {}{}", claims.flags(ways), claims.transport(ways)),
-                (false, _) => "they succeed, with the wrong server".to_owned(),
-                (true, true) => format!("some fail with {}{}, some succeed with the wrong server", claims.flags(ways), claims.transport(ways)),
+            let (own, stolen): (Vec<Seen<'_>>, Vec<Seen<'_>>) =
+                ways.iter().partition(|seen| seen.cluster.direction == Direction::BlackHole);
+            let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest)).collect();
+            let owner = if owners.is_empty() { "another pod".to_owned() } else { list(owners.into_iter().collect::<Vec<_>>().into_iter()) };
+            let host = String::from_utf8_lossy(stolen[0].cluster.host);
+            let port = stolen[0].cluster.port.unwrap_or_default();
+            let itself = if own.is_empty() {
+                String::new()
+            } else {
+                format!("; {} could not dial itself any more: black-holed by the same listener", claims.proxies(&own))
             };
-            let host = String::from_utf8_lossy(ways[0].cluster.host);
-            let port = ways[0].cluster.port.unwrap_or_default();
-            let owner = if owners.is_empty() { "another pod".to_owned() } else { list(owners.into_iter()) };
             Verdict {
-                grade: grade(claims, ways),
+                grade: grade(claims, &stolen),
                 why: format!(
-                    "{} dialled {}, which belongs to {owner}, and Envoy chose {cluster}: {end}",
-                    claims.proxies(ways),
-                    claims.destinations(ways),
+                    "{} dialled {}, which belongs to {owner}, and Envoy chose {cluster}: {}{itself}{}",
+                    claims.proxies(&stolen),
+                    claims.destinations(&stolen),
+                    end(claims, &stolen),
+                    claims.changed(&stolen),
                 ),
                 fix: format!(
                     "look for a listener 0.0.0.0_{port} made by {host} (an ExternalName Service or a ServiceEntry without addresses); \
                      remove port {port} from it, or limit it to its namespace with exportTo \".\" or a Sidecar, \
                      or give the destination a headless Service that lists the port"
                 ),
+                check: format!("istioctl proxy-config listeners {} --port {port} -o json", claims.one_pod(&stolen)),
             }
         },
     );
+}
+
+/// How the stolen connections ended.
+fn end(claims: &Claims<'_>, ways: &[Seen<'_>]) -> String {
+    let (failed, served): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| seen.way.flags.is_failure());
+    let flags = || format!("{}{}", claims.flags(&failed), claims.transport(&failed));
+    let pods: BTreeSet<String> = served.iter().flat_map(|seen| claims.answering(seen.way.cluster)).collect();
+    let wrong = if pods.is_empty() {
+        "the wrong server".to_owned()
+    } else {
+        format!("the wrong server, {}", list(pods.into_iter().collect::<Vec<_>>().into_iter()))
+    };
+    match (failed.is_empty(), served.is_empty()) {
+        (false, true) => format!("they fail with {}", flags()),
+        (true, _) => format!("they succeed, with {wrong}"),
+        (false, false) => format!("some fail with {}, some succeed with {wrong}", flags()),
+    }
+}
+
+/// The clusters that take what is not theirs.
+struct Thieves {
+    clusters: BTreeSet<Sym>,
+    /// By port; none where two clusters share one.
+    ports: BTreeMap<u16, Option<Sym>>,
+}
+
+impl Thieves {
+    fn among(claims: &Claims<'_>) -> Thieves {
+        let clusters: BTreeSet<Sym> =
+            claims.left.iter().filter(|seen| is_stolen(claims, seen)).map(|seen| seen.way.cluster).collect();
+        let mut ports: BTreeMap<u16, Option<Sym>> = BTreeMap::new();
+        for seen in claims.left.iter().filter(|seen| clusters.contains(&seen.way.cluster)) {
+            let known = ports.entry(seen.way.dest.port()).or_insert(Some(seen.way.cluster));
+            *known = known.filter(|cluster| *cluster == seen.way.cluster);
+        }
+        Thieves { clusters, ports }
+    }
+
+    /// The thief that took a way, if one did.
+    fn of(&self, claims: &Claims<'_>, seen: &Seen<'_>) -> Option<Sym> {
+        let way = seen.way;
+        let own = seen.cluster.direction == Direction::BlackHole && claims.topology.is_own(way.dest.ip(), way);
+        if own {
+            return self.ports.get(&way.dest.port()).copied().flatten();
+        }
+        let elsewhere =
+            way.protocol == Protocol::Tcp && way.side == Side::Outbound && !way.direct && !way.dest.is_none();
+        let taken = elsewhere && self.clusters.contains(&way.cluster) && !claims.topology.is_gateway(way.dest.ip());
+        taken.then_some(way.cluster)
+    }
 }
 
 /// Whether a client's leg went to a cluster that its destination has nothing to do with.
@@ -97,7 +163,9 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     if !pods && answered && topology.fan_in(way.cluster) < 2 {
         return false;
     }
-    let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip());
+    // An address that was dialled straight before is a server's own, not a service's.
+    let straight = claims.straight(way.dest);
+    let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip()) || straight;
     known && !claims.topology.serves(way.dest, seen.cluster.host)
 }
 
@@ -105,7 +173,7 @@ fn grade(claims: &Claims<'_>, ways: &[Seen<'_>]) -> Grade {
     // These ways do not lead to the address that was dialled: whoever answered is somebody else.
     if ways.iter().any(|seen| seen.entry.counts.paired > 0) {
         Grade::Proven
-    } else if ways.iter().any(|seen| !claims.topology.services(seen.way.dest).is_empty()) {
+    } else if ways.iter().any(|seen| !claims.owners(seen.way.dest).is_empty()) {
         Grade::Likely
     } else {
         Grade::Suspect

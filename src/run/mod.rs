@@ -237,7 +237,7 @@ impl<'s> Pass<'s> {
             return;
         }
         let topology = Topology::learn(&self.closing.ledger);
-        let findings = rules::judge(&self.closing.ledger, &topology);
+        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events);
         let mut names = vec![Vec::new(); now.0];
         for finding in &findings {
             for way in &finding.ways {
@@ -249,6 +249,8 @@ impl<'s> Pass<'s> {
 
     /// For a live run: shows findings that are new, and whole connections.
     fn tick(&mut self) -> io::Result<()> {
+        // Counts tell things too, such as an endpoint that died; the pump sees to it that this costs little.
+        self.judged = None;
         self.judge();
         if let Some((_, _, judged)) = &self.judged {
             for finding in &judged.findings {

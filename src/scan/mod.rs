@@ -296,6 +296,14 @@ impl<'f> Scanner<'f> {
             protocol: way.protocol,
             refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"])),
             direct: way.direct,
+            failed: !way.flags.is_empty() || way.status >= 400,
+            answered: number(Field::BytesSent) > 0,
+            service_time: match way.protocol {
+                Protocol::Tcp => None,
+                Protocol::Http => record.integer(Field::UpstreamServiceTime),
+            }
+            .and_then(|time| u32::try_from(time).ok())
+            .unwrap_or(Leg::UNTOLD),
         };
         if self.options.keep {
             let Wrapped { pod, container, node, arrived, .. } = wrapped;

@@ -1,0 +1,97 @@
+//! Since when connections go the way they go, and which proxies did not follow: a change of configuration, in words.
+
+use std::collections::BTreeSet;
+
+use super::{Claims, Seen, list};
+use crate::endpoint::{Endpoint, Ip};
+use crate::history::{Caller, Change};
+use crate::leg::Way;
+
+impl Claims<'_> {
+    /// When these connections began to go this way, and when they stopped, as the end of a sentence.
+    pub(crate) fn changed(&self, ways: &[Seen<'_>]) -> String {
+        let Some(first) = ways.first() else { return String::new() };
+        let destinations = ways.iter().map(|seen| seen.way.dest).collect();
+        let callers: BTreeSet<Caller> = ways.iter().map(|seen| Caller::of(seen.way)).collect();
+        let changes = self.history.to(first.way.cluster, &destinations);
+        let changes: Vec<&Change> = changes.into_iter().filter(|change| callers.contains(&change.caller)).collect();
+        let (Some(last), Some(start)) =
+            (changes.iter().map(|change| change.last).max(), changes.iter().map(|change| change.first).min())
+        else {
+            return String::new();
+        };
+        let before = list(self.names(changes.iter().map(|change| change.from)));
+        let together = if last < start {
+            format!("until {last} they went through {before}, since {start} they do not")
+        } else {
+            let latest = changes.iter().map(|change| change.first).max().unwrap_or(start);
+            format!(
+                "before, they went through {before}; the change came to one after the other from {start} to {latest}"
+            )
+        };
+        let back = changes.iter().filter_map(|change| change.back);
+        let back = match (back.clone().map(|(end, _)| end).max(), back.map(|(_, again)| again).min()) {
+            (Some(end), Some(again)) => format!("; it was over between {end} and {again}"),
+            _ => String::new(),
+        };
+        format!(". {}{back}{}", capital(&together), self.stale(ways, &changes))
+    }
+
+    /// When these destinations went on another way after all, as the end of a sentence.
+    pub(crate) fn over(&self, ways: &[Seen<'_>]) -> String {
+        let destinations: BTreeSet<Endpoint> = ways.iter().map(|seen| seen.way.dest).collect();
+        let callers: BTreeSet<Caller> = ways.iter().map(|seen| Caller::of(seen.way)).collect();
+        let ours = |change: &&Change| {
+            change.from == ways[0].way.cluster
+                && destinations.contains(&change.dest)
+                && callers.contains(&change.caller)
+        };
+        let changes: Vec<&Change> = self.history.changes().iter().filter(ours).filter(|change| !change.mixed).collect();
+        let (Some(last), Some(first)) =
+            (changes.iter().map(|change| change.last).max(), changes.iter().map(|change| change.first).min())
+        else {
+            return String::new();
+        };
+        let to = list(self.names(changes.iter().map(|change| change.to)));
+        if last < first {
+            format!(". It was so until {last}; since {first} they go through {to}")
+        } else {
+            format!(". Some go through {to} since {first}")
+        }
+    }
+
+    /// The proxies that went on by the old way while others were on the new.
+    fn stale(&self, ways: &[Seen<'_>], changes: &[&Change]) -> String {
+        let numbers: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
+        let end = ways.iter().map(|seen| seen.entry.counts.last).max().unwrap_or_default();
+        let destinations: BTreeSet<Endpoint> = changes.iter().map(|change| change.dest).collect();
+        let (Some(start), Some(before)) =
+            (changes.iter().map(|change| change.first).min(), changes.first().map(|change| change.from))
+        else {
+            return String::new();
+        };
+        let ways = self.ledger.ways();
+        let old = |way: &Way| way.cluster == before && destinations.contains(&way.dest);
+        let moved: BTreeSet<Ip> =
+            self.ledger.clients().filter(|(way, ..)| numbers.contains(way)).map(|(_, client, _)| client).collect();
+        let stayed: BTreeSet<String> = self
+            .ledger
+            .clients()
+            .filter(|(way, client, times)| {
+                old(&ways[*way as usize]) && !moved.contains(client) && times.has_between(start, end)
+            })
+            .map(|(_, client, _)| self.pod(client).unwrap_or_else(|| client.show(&self.ledger.names).to_string()))
+            .collect();
+        if stayed.is_empty() {
+            return String::new();
+        }
+        let stayed = list(stayed.into_iter().collect::<Vec<_>>().into_iter());
+        format!("; {stayed} went on as before: not all proxies have the same configuration")
+    }
+}
+
+/// With a capital at its start.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}

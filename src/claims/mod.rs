@@ -1,0 +1,338 @@
+//! `Claims`: what the rules see, what they have filed, and the words in which they say it.
+//!
+//! A rule looks at the ways that no earlier rule took, groups them by what it calls their subject, and files one finding
+//! for each group.
+
+mod change;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::{Cluster, Direction};
+use crate::endpoint::{Endpoint, Ip};
+use crate::event::{Event, Events};
+use crate::field::flag::Class;
+use crate::field::value::Micros;
+use crate::finding::{Finding, Grade, Meta};
+use crate::history::History;
+use crate::ledger::{Entry, Evidence, Ledger};
+use crate::leg::{Side, Way};
+use crate::measure::{Span, Spread, Timeline};
+use crate::topology::Topology;
+
+pub(crate) use words::{after, list, noun, ports};
+pub use words::{flags, source};
+
+/// How many lines of evidence a finding shows.
+const EVIDENCE: usize = 3;
+
+/// What the rules see, and what they have filed so far.
+pub struct Claims<'w> {
+    /// The ways.
+    pub ledger: &'w Ledger,
+    /// The mesh.
+    pub topology: &'w Topology,
+    /// What proxies said about themselves.
+    pub events: &'w Events,
+    /// When destinations changed their cluster.
+    pub history: &'w History,
+    /// Which outbound way was answered on which inbound way, how often, of those that failed or led straight there.
+    pub links: &'w BTreeMap<(u32, u32), u64>,
+    /// Connections with one leg, by its way and the address of the other side.
+    pub alone: BTreeMap<(u32, Ip), u64>,
+    /// When endpoints answered, for whatever cluster.
+    lived: BTreeMap<Endpoint, Vec<&'w Timeline>>,
+    /// When they could not be connected.
+    missed: BTreeMap<Endpoint, Span>,
+    /// Private destinations that were connected as they are, without any cluster's choice.
+    straight: BTreeSet<Endpoint>,
+    /// The ways that no rule took.
+    pub(crate) left: Vec<Seen<'w>>,
+    meta: &'static Meta,
+    found: Vec<Finding>,
+}
+
+/// What a rule says of one group of ways.
+pub(crate) struct Verdict {
+    /// How sure it is.
+    pub(crate) grade: Grade,
+    /// Why it is a finding.
+    pub(crate) why: String,
+    /// What to do.
+    pub(crate) fix: String,
+    /// What would settle it; empty if nothing is open.
+    pub(crate) check: String,
+}
+
+/// One way as a rule looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'w> {
+    pub(crate) number: u32,
+    pub(crate) way: &'w Way,
+    pub(crate) entry: &'w Entry,
+    pub(crate) cluster: Cluster<'w>,
+}
+
+impl<'w> Claims<'w> {
+    /// Every way, and nothing filed.
+    pub fn new(
+        ledger: &'w Ledger,
+        topology: &'w Topology,
+        events: &'w Events,
+        history: &'w History,
+        links: &'w BTreeMap<(u32, u32), u64>,
+        meta: &'static Meta,
+    ) -> Claims<'w> {
+        let seen = ledger.iter().map(|(number, way, entry)| Seen {
+            number,
+            way,
+            entry,
+            cluster: Cluster::read(ledger.names.get(way.cluster)),
+        });
+        let left: Vec<Seen<'_>> = seen.filter(|seen| seen.entry.counts.legs > 0).collect();
+        let mut lived: BTreeMap<Endpoint, Vec<&Timeline>> = BTreeMap::new();
+        for (_, host, times) in ledger.answers() {
+            lived.entry(host).or_default().push(times);
+        }
+        let mut missed: BTreeMap<Endpoint, Span> = BTreeMap::new();
+        for seen in left.iter().filter(|seen| seen.way.side.is_client() && seen.way.flags.has(Class::Connect)) {
+            missed.entry(seen.way.host).or_default().join(&seen.span());
+        }
+        let clients = || left.iter().filter(|seen| seen.way.side == Side::Outbound && !seen.way.dest.is_none());
+        let straight = clients()
+            .filter(|seen| seen.way.direct && seen.cluster.direction == Direction::Passthrough)
+            .filter(|seen| !seen.way.failed_to_connect() && seen.way.dest.ip().is_private(&ledger.names));
+        Claims {
+            ledger,
+            topology,
+            events,
+            history,
+            links,
+            alone: ledger.alone(),
+            lived,
+            missed,
+            straight: straight.map(|seen| seen.way.dest).collect(),
+            left,
+            meta,
+            found: Vec::new(),
+        }
+    }
+
+    /// From here on it is this rule that files.
+    pub fn rule(&mut self, meta: &'static Meta) {
+        self.meta = meta;
+    }
+
+    /// What was filed.
+    pub fn found(self) -> Vec<Finding> {
+        self.found
+    }
+
+    /// Groups the ways that no rule took yet by the subject that `subject` gives them, and files a finding for
+    /// each group with what `verdict` says of it. No later rule sees them.
+    pub(crate) fn file(
+        &mut self,
+        subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
+        verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Verdict,
+    ) {
+        let (groups, left) = self.grouped(subject);
+        self.left = left;
+        for (subject, ways) in groups {
+            let verdict = verdict(self, &subject, &ways);
+            self.add(subject, &ways, verdict);
+        }
+    }
+
+    /// The same, for what is to be known beside any other finding: later rules see the ways still, and `verdict` may
+    /// find nothing in a group after all.
+    pub(crate) fn note(
+        &mut self,
+        subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
+        verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Option<Verdict>,
+    ) {
+        for (subject, ways) in self.grouped(subject).0 {
+            if let Some(verdict) = verdict(self, &subject, &ways) {
+                self.add(subject, &ways, verdict);
+            }
+        }
+    }
+
+    fn grouped(
+        &self,
+        subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
+    ) -> (BTreeMap<String, Vec<Seen<'w>>>, Vec<Seen<'w>>) {
+        let mut groups: BTreeMap<String, Vec<Seen<'w>>> = BTreeMap::new();
+        let mut left = Vec::new();
+        for seen in &self.left {
+            match subject(self, seen) {
+                Some(subject) => groups.entry(subject).or_default().push(*seen),
+                None => left.push(*seen),
+            }
+        }
+        for ways in groups.values_mut() {
+            // Numbers of ways depend on which line came first; what is said of a group must not.
+            ways.sort_by_cached_key(|seen| self.order(seen));
+        }
+        (groups, left)
+    }
+
+    fn add(&mut self, subject: String, ways: &[Seen<'w>], Verdict { grade, why, fix, check }: Verdict) {
+        let whole = when(ways);
+        // Both legs of a connection may be among them.
+        let clients: u64 = ways.iter().filter(|seen| seen.way.side != Side::Inbound).map(Seen::count).sum();
+        let servers: u64 = ways.iter().filter(|seen| seen.way.side == Side::Inbound).map(Seen::lines).sum();
+        self.found.push(Finding {
+            meta: self.meta,
+            grade,
+            subject,
+            count: clients.max(servers),
+            first: whole.first,
+            last: whole.last,
+            evidence: evidence(ways),
+            why,
+            fix,
+            check,
+            ways: ways.iter().map(|seen| seen.number).collect(),
+        });
+    }
+
+    /// Whether a rule has filed about this port.
+    pub(crate) fn has_filed(&self, name: &str, about: impl Fn(&str) -> bool) -> bool {
+        self.found.iter().any(|finding| finding.meta.name == name && about(&finding.subject))
+    }
+
+    /// Something to order ways by that only depends on what they are.
+    pub(crate) fn order(&self, seen: &Seen<'_>) -> (String, String, u64, u16, String) {
+        let (way, names) = (seen.way, &self.ledger.names);
+        let endpoint = |endpoint: Endpoint| endpoint.show(names).to_string();
+        let rest = format!("{} {}", names.show(way.cluster), names.show(way.details));
+        (endpoint(way.dest), endpoint(way.host), way.flags.bits(), way.status, rest)
+    }
+
+    /// The client's ways all of whose answers were of these server's ways: the same connections, seen from the other
+    /// end. They are taken out of what is left and put behind the others.
+    pub(crate) fn fold(&mut self, servers: impl Fn(&Claims<'w>, &Seen<'w>) -> bool) -> BTreeSet<u32> {
+        let wanted: BTreeSet<u32> =
+            self.left.iter().filter(|seen| servers(self, seen)).map(|seen| seen.number).collect();
+        let mut all: BTreeMap<u32, bool> = BTreeMap::new();
+        for (client, server) in self.links.keys() {
+            let folded = all.entry(*client).or_insert(true);
+            *folded &= wanted.contains(server);
+        }
+        let paired = |seen: &&Seen<'w>| {
+            let counts = &seen.entry.counts;
+            // A few of a way may have lost their other leg; most have not.
+            all.get(&seen.number) == Some(&true) && counts.paired * 2 > counts.connections
+        };
+        self.left.iter().filter(paired).map(|seen| seen.number).collect()
+    }
+
+    /// Files what events tell.
+    pub(crate) fn events(&mut self, subject: String, events: &[Event], Verdict { grade, why, fix, check }: Verdict) {
+        let times = || events.iter().filter_map(|event| event.at);
+        let line = |event: &Event| Evidence {
+            start: event.at.unwrap_or_default(),
+            origin: event.origin,
+            text: event.text.clone().into(),
+        };
+        self.found.push(Finding {
+            meta: self.meta,
+            grade,
+            subject,
+            count: events.len() as u64,
+            first: times().min().unwrap_or_default(),
+            last: times().max().unwrap_or_default(),
+            evidence: events.iter().take(EVIDENCE).map(line).collect(),
+            why,
+            fix,
+            check,
+            ways: Vec::new(),
+        });
+    }
+
+    /// All the time in which an endpoint could not be connected.
+    pub(crate) fn missed(&self, host: Endpoint) -> Span {
+        self.missed.get(&host).copied().unwrap_or_default()
+    }
+
+    /// Whether an endpoint answered in a time.
+    pub(crate) fn lived_in(&self, host: Endpoint, time: &Span) -> bool {
+        self.lived.get(&host).into_iter().flatten().any(|times| times.has_between(time.first, time.last))
+    }
+
+    /// When an endpoint answered last before a time, and first after it.
+    pub(crate) fn lived_around(&self, host: Endpoint, time: &Span) -> (Option<Micros>, Option<Micros>) {
+        let times = || self.lived.get(&host).into_iter().flatten();
+        let before = times().filter_map(|times| times.before(time.first)).max();
+        (before, times().filter_map(|times| times.after(time.last)).min())
+    }
+
+    /// The server's way on which most connections of a client's way were answered.
+    pub(crate) fn server(&self, client: u32) -> Option<&'w Way> {
+        let answers = self.links.range((client, 0)..=(client, u32::MAX));
+        let ways = self.ledger.ways();
+        let order = |way: &Way| (self.show(way.dest), way.flags.bits());
+        let best = answers.max_by_key(|((_, server), count)| (**count, order(&ways[*server as usize])))?;
+        Some(&ways[best.0.1 as usize])
+    }
+
+    /// Whether a private address was dialled and connected as it is, without any cluster's choice.
+    pub(crate) fn straight(&self, dest: Endpoint) -> bool {
+        self.straight.contains(&dest)
+    }
+}
+
+impl Seen<'_> {
+    /// How many connections; while they are still open to be paired, how many lines.
+    pub(crate) fn count(&self) -> u64 {
+        match self.entry.counts.connections {
+            0 => self.entry.counts.legs,
+            count => count,
+        }
+    }
+
+    /// When its lines began.
+    pub(crate) fn span(&self) -> Span {
+        let counts = &self.entry.counts;
+        Span { first: counts.first, last: counts.last, count: counts.legs }
+    }
+
+    /// How many lines.
+    pub(crate) fn lines(&self) -> u64 {
+        self.entry.counts.legs
+    }
+}
+
+/// First and last of a group.
+pub(crate) fn when(ways: &[Seen<'_>]) -> Span {
+    let mut whole = Span::default();
+    for seen in ways {
+        whole.join(&seen.span());
+    }
+    whole
+}
+
+/// How long the failed connections of a group took.
+pub(crate) fn durations(ways: &[Seen<'_>]) -> Spread {
+    let mut whole = Spread::default();
+    for seen in ways {
+        whole.join(&seen.entry.durations);
+    }
+    whole
+}
+
+/// The earliest line of each side, then the earliest others.
+fn evidence(ways: &[Seen<'_>]) -> Vec<Evidence> {
+    let mut lines: Vec<(&Evidence, Side)> =
+        ways.iter().flat_map(|seen| seen.entry.evidence.iter().map(|line| (line, seen.way.side))).collect();
+    lines.sort();
+    let first = |inbound: bool| lines.iter().position(|(_, side)| (*side == Side::Inbound) == inbound);
+    let mut chosen: BTreeSet<usize> = [first(false), first(true)].into_iter().flatten().collect();
+    for place in 0..lines.len() {
+        if chosen.len() == EVIDENCE {
+            break;
+        }
+        chosen.insert(place);
+    }
+    chosen.into_iter().map(|place| lines[place].0.clone()).collect()
+}

@@ -1,0 +1,213 @@
+//! The words in which rules name things: who called, what was dialled, how it ended.
+
+use std::collections::BTreeSet;
+
+use super::{Claims, Seen, durations};
+use crate::cluster::Direction;
+use crate::endpoint::{Endpoint, Ip};
+use crate::field::flag::Flags;
+use crate::field::value::Micros;
+use crate::ledger::Ledger;
+use crate::leg::{Protocol, Side, Way};
+use crate::measure::duration;
+use crate::names::{Sym, workload};
+use crate::topology::Topology;
+
+impl Claims<'_> {
+    /// The cluster of a connection that could not be made; the address where that says more.
+    pub(crate) fn subject(&self, seen: &Seen<'_>) -> String {
+        match seen.cluster.direction {
+            Direction::Passthrough => self.show(seen.way.dest),
+            _ if seen.way.cluster.is_none() => self.show(seen.way.host),
+            _ => self.ledger.show(seen.way.cluster).into_owned(),
+        }
+    }
+
+    /// Who serves a way: on the client's side its cluster's service, else whose address it is.
+    pub(crate) fn served_by(&self, seen: &Seen<'_>) -> String {
+        match seen.cluster.direction {
+            Direction::Outbound if !seen.cluster.host.is_empty() => {
+                String::from_utf8_lossy(seen.cluster.host).into_owned()
+            }
+            _ => self.owner(seen.way.dest),
+        }
+    }
+
+    /// The endpoints that were chosen.
+    pub(crate) fn hosts(&self, ways: &[Seen<'_>]) -> String {
+        let hosts: BTreeSet<String> = ways.iter().map(|seen| self.show(seen.way.host)).collect();
+        list(hosts.into_iter().collect::<Vec<_>>().into_iter())
+    }
+
+    /// The service or pod that an endpoint belongs to, in one word; else its address.
+    pub(crate) fn owner(&self, endpoint: Endpoint) -> String {
+        self.owners(endpoint).into_iter().next().unwrap_or_else(|| self.show(endpoint))
+    }
+
+    /// Who the endpoint belongs to: its services, else its pod, by name.
+    pub(crate) fn owners(&self, endpoint: Endpoint) -> Vec<String> {
+        let services: Vec<String> =
+            self.topology.services(endpoint).iter().map(|(service, _)| self.topology.host(*service)).collect();
+        if services.is_empty() {
+            self.workload(endpoint.ip()).map(|workload| format!("pods of {workload}")).into_iter().collect()
+        } else {
+            services
+        }
+    }
+
+    /// The cluster of a way if it has one, else its destination.
+    pub(crate) fn target(&self, way: &Way) -> String {
+        if way.cluster.is_none() { self.show(way.dest) } else { self.ledger.show(way.cluster).into_owned() }
+    }
+
+    /// Names, each once, in order; absent ones are left out.
+    pub(crate) fn names(&self, names: impl Iterator<Item = Sym>) -> std::vec::IntoIter<String> {
+        let names: BTreeSet<String> =
+            names.filter(|name| !name.is_none()).map(|name| self.ledger.show(name).into_owned()).collect();
+        names.into_iter().collect::<Vec<_>>().into_iter()
+    }
+
+    /// The pods (else the addresses) that answered for a cluster.
+    pub(crate) fn answering(&self, cluster: Sym) -> Vec<String> {
+        let hosts = self.ledger.answers().filter(|(named, ..)| *named == cluster);
+        hosts.map(|(_, host, _)| self.pod(host.ip()).unwrap_or_else(|| self.show(host))).collect()
+    }
+
+    /// One pod of a group, `POD -n NAMESPACE`, for a command to run.
+    pub(crate) fn one_pod(&self, ways: &[Seen<'_>]) -> String {
+        let named = |way: &Way| {
+            let own = if way.side == Side::Inbound { way.dest.ip() } else { way.client };
+            let told = Some((way.namespace, way.pod)).filter(|(_, pod)| !pod.is_none());
+            let (namespace, pod) = told.or_else(|| self.topology.pod_of(own))?;
+            let pod = self.ledger.show(pod).into_owned();
+            Some(if namespace.is_none() { pod } else { format!("{pod} -n {}", self.ledger.show(namespace)) })
+        };
+        ways.iter().filter_map(|seen| named(seen.way)).min().unwrap_or_else(|| "POD -n NAMESPACE".to_owned())
+    }
+
+    /// The workload of the pod with an address.
+    pub(crate) fn workload(&self, ip: Ip) -> Option<String> {
+        let (namespace, pod) = self.topology.pod_of(ip)?;
+        Some(qualified(self.ledger, namespace, &String::from_utf8_lossy(workload(self.ledger.names.get(pod)))))
+    }
+
+    /// Name of the pod with an address.
+    pub(crate) fn pod(&self, ip: Ip) -> Option<String> {
+        self.topology.pod_of(ip).map(|(_, pod)| self.ledger.show(pod).into_owned())
+    }
+
+    /// Who wrote the line: the workload of its pod, else its address, else its input.
+    pub(crate) fn proxy(&self, way: &Way) -> String {
+        source(self.ledger, self.topology, way)
+    }
+
+    /// The proxies of a group, sorted, as one phrase.
+    pub(crate) fn proxies(&self, ways: &[Seen<'_>]) -> String {
+        let names: BTreeSet<String> = ways.iter().map(|seen| self.proxy(seen.way)).collect();
+        list(names.into_iter())
+    }
+
+    /// The destinations of a group, sorted, as one phrase.
+    pub(crate) fn destinations(&self, ways: &[Seen<'_>]) -> String {
+        let names: BTreeSet<String> =
+            ways.iter().map(|seen| seen.way.dest.show(&self.ledger.names).to_string()).collect();
+        list(names.into_iter())
+    }
+
+    /// Every flag of a group, as the log prints them.
+    pub(crate) fn flags(&self, ways: &[Seen<'_>]) -> String {
+        flags(self.ledger, ways.iter().map(|seen| seen.way))
+    }
+
+    /// What the transport sockets of a group said, as one phrase in brackets, or nothing.
+    pub(crate) fn transport(&self, ways: &[Seen<'_>]) -> String {
+        let reasons: BTreeSet<String> = ways
+            .iter()
+            .filter(|seen| !seen.way.transport.is_none())
+            .map(|seen| self.ledger.show(seen.way.transport).replace('_', " "))
+            .collect();
+        if reasons.is_empty() { String::new() } else { format!(" ({})", list(reasons.into_iter())) }
+    }
+
+    /// The text of an address.
+    pub(crate) fn show(&self, endpoint: Endpoint) -> String {
+        endpoint.show(&self.ledger.names).to_string()
+    }
+
+    /// `; endpoints answered until ... and again from ...`, as far as connections of the same cluster tell.
+    pub(crate) fn answered_around(&self, cluster: Sym, first: Micros, last: Micros) -> String {
+        let good = || self.ledger.answers().filter(|(named, ..)| *named == cluster).map(|(.., times)| times);
+        let before = good().filter_map(|times| times.before(first)).max();
+        let after = good().filter_map(|times| times.after(last)).min();
+        match (before, after) {
+            (Some(before), Some(after)) => format!("; endpoints answered until {before}, and again from {after} on"),
+            (Some(before), None) => format!("; endpoints answered until {before}"),
+            (None, Some(after)) => format!("; endpoints answered from {after} on"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// The workload that a proxy belongs to: by its pod's name, by the pod of its address, else the address itself.
+pub fn source(ledger: &Ledger, topology: &Topology, way: &Way) -> String {
+    if !way.workload.is_none() {
+        return qualified(ledger, way.namespace, &ledger.show(way.workload));
+    }
+    let address = if way.side == Side::Inbound { way.dest.ip() } else { way.client };
+    match topology.pod_of(address) {
+        Some((namespace, pod)) => {
+            qualified(ledger, namespace, &String::from_utf8_lossy(workload(ledger.names.get(pod))))
+        }
+        None => address.show(&ledger.names).to_string(),
+    }
+}
+
+fn qualified(ledger: &Ledger, namespace: Sym, name: &str) -> String {
+    if namespace.is_none() { name.to_owned() } else { format!("{name}.{}", ledger.show(namespace)) }
+}
+
+/// Every flag of some ways, unknown ones too, as the log prints them.
+pub fn flags<'w>(ledger: &Ledger, ways: impl Iterator<Item = &'w Way>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for way in ways {
+        let unknown = ledger.show(way.unknown_flags).into_owned();
+        let known = way.flags.names().into_iter().map(str::to_owned);
+        for name in known.chain(unknown.split(',').map(str::to_owned)) {
+            if !name.is_empty() && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    names.sort_by_key(|name| (Flags::of(&[name]), name.clone()));
+    names.join(",")
+}
+
+/// `a`, `a and b`, `a, b, c and 4 more`.
+pub(crate) fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 3;
+    let (count, mut names) = (names.len(), names);
+    let mut shown: Vec<String> = names.by_ref().take(SHOWN).collect();
+    if count > SHOWN {
+        return format!("{} and {} more", shown.join(", "), count - SHOWN);
+    }
+    match (shown.pop(), shown.is_empty()) {
+        (Some(last), false) => format!("{} and {last}", shown.join(", ")),
+        (last, _) => last.unwrap_or_default(),
+    }
+}
+
+/// The ports of a group's destinations, sorted, as one phrase.
+pub(crate) fn ports(ways: &[Seen<'_>]) -> String {
+    let ports: BTreeSet<u16> = ways.iter().map(|seen| seen.way.dest.port()).collect();
+    list(ports.into_iter().map(|port| port.to_string()).collect::<Vec<_>>().into_iter())
+}
+
+/// `requests` or `connections`.
+pub(crate) fn noun(ways: &[Seen<'_>]) -> &'static str {
+    if ways.iter().all(|seen| seen.way.protocol == Protocol::Http) { "requests" } else { "connections" }
+}
+
+/// `, each after 1000 ms` if they nearly all took the same, long time.
+pub(crate) fn after(ways: &[Seen<'_>]) -> String {
+    durations(ways).constant(500).map_or(String::new(), |millis| format!(", each after about {}", duration(millis)))
+}

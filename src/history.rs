@@ -1,0 +1,120 @@
+//! `History`: on which clusters a caller's connections to one destination went, and when that changed.
+//!
+//! The same caller and destination on another cluster mean another configuration: a push, a new object, a stale proxy.
+//! The change lies between the last connection on the old cluster and the first one on the new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::cluster::Direction;
+use crate::endpoint::{Endpoint, Ip};
+use crate::field::value::Micros;
+use crate::ledger::{Entry, Ledger};
+use crate::leg::{Protocol, Side, Way};
+use crate::measure::Span;
+use crate::names::Sym;
+
+/// Who dials: a workload, or an address where no workload is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Caller {
+    namespace: Sym,
+    workload: Sym,
+    address: Ip,
+}
+
+impl Caller {
+    /// The caller of a way.
+    pub fn of(way: &Way) -> Caller {
+        let address = if way.workload.is_none() { way.client } else { Ip::NONE };
+        Caller { namespace: way.namespace, workload: way.workload, address }
+    }
+}
+
+/// A destination that went on another cluster than before.
+#[derive(Clone, Copy, Debug)]
+pub struct Change {
+    /// Whose connections.
+    pub caller: Caller,
+    /// Their destination.
+    pub dest: Endpoint,
+    /// The cluster before.
+    pub from: Sym,
+    /// The cluster after.
+    pub to: Sym,
+    /// Start of the last connection on the old cluster before the change.
+    pub last: Micros,
+    /// Start of the first connection on the new one.
+    pub first: Micros,
+    /// Start of the last connection on the new one, and of the first on the old one again, if it changed back.
+    pub back: Option<(Micros, Micros)>,
+    /// Connections went on both at the same time: callers, or proxies of one, do not all have the same configuration.
+    pub mixed: bool,
+}
+
+/// All changes.
+#[derive(Debug, Default)]
+pub struct History {
+    changes: Vec<Change>,
+}
+
+/// What went on one cluster: when, and over which ways.
+type Taken = Vec<Span>;
+
+impl History {
+    /// Finds the changes of all client-side TCP connections.
+    pub fn of(ledger: &Ledger) -> History {
+        let mut taken: BTreeMap<(Caller, Endpoint), BTreeMap<Sym, Taken>> = BTreeMap::new();
+        for (_, way, entry) in ledger.iter() {
+            if way.side != Side::Outbound || way.protocol != Protocol::Tcp || way.dest.is_none() {
+                continue;
+            }
+            // A pod that dials itself may be treated in another way than the others of its workload.
+            if way.client == way.dest.ip() {
+                continue;
+            }
+            if Direction::of(ledger.names.get(way.cluster)).is_outbound() {
+                let clusters = taken.entry((Caller::of(way), way.dest)).or_default();
+                clusters.entry(way.cluster).or_default().extend(spans(entry));
+            }
+        }
+        taken.retain(|_, clusters| clusters.len() > 1);
+        let changes = taken.iter().flat_map(|((caller, dest), clusters)| changes(*caller, *dest, clusters));
+        History { changes: changes.collect() }
+    }
+
+    /// Every change, in no telling order.
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The changes of these destinations to a cluster.
+    pub fn to(&self, cluster: Sym, destinations: &BTreeSet<Endpoint>) -> Vec<&Change> {
+        let wanted = |change: &&Change| change.to == cluster && destinations.contains(&change.dest);
+        self.changes.iter().filter(wanted).collect()
+    }
+}
+
+/// When connections of a way began. Lines without a time tell nothing.
+fn spans(entry: &Entry) -> impl Iterator<Item = Span> {
+    let whole = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
+    let told = entry.timeline.spans();
+    let whole = (told.is_empty() && whole.first != Micros::NONE).then_some(whole);
+    told.iter().copied().chain(whole)
+}
+
+fn changes(caller: Caller, dest: Endpoint, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
+    let moments = |cluster: Sym| {
+        let spans = clusters.get(&cluster).into_iter().flatten();
+        spans.flat_map(|span| [span.first, span.last])
+    };
+    let change = |to: Sym| {
+        let first = moments(to).min()?;
+        let end = moments(to).max()?;
+        let before = |from: &Sym| moments(*from).filter(|at| *at < first).max();
+        let others = clusters.keys().copied().filter(|from| *from != to);
+        let (last, from) = others.filter_map(|from| Some((before(&from)?, from))).max_by_key(|(last, _)| *last)?;
+        let mixed = moments(from).any(|at| first < at && at < end);
+        let back = moments(from).filter(|at| *at > end).min().map(|again| (end, again));
+        Some(Change { caller, dest, from, to, last, first, back: back.filter(|_| !mixed), mixed })
+    };
+    clusters.keys().filter_map(|to| change(*to)).collect()
+}

@@ -1,0 +1,95 @@
+//! Callers without mTLS of a service that is otherwise called with it.
+
+use std::collections::BTreeSet;
+
+use super::rule;
+use crate::claims::{Claims, Seen, Verdict, list, noun};
+use crate::cluster::{Cluster, Direction};
+use crate::endpoint::Ip;
+use crate::finding::Grade;
+use crate::leg::Side;
+
+rule! {
+    /// ## What it finds
+    /// Inbound legs without SNI, and without a client's leg, of a service which other callers reach with the SNI of Istio's mTLS
+    /// (`outbound_.PORT_._.HOST`); with their share and their addresses.
+    ///
+    /// ## When it is silent
+    /// Where no caller uses mTLS at all, and where the client's leg tells why there is none (`passthrough-to-service`).
+    ///
+    /// ## How sure
+    /// Likely: the server saw no SNI of Istio's.
+    ///
+    /// ## Why it matters
+    /// These callers have no identity and no encryption: they have no sidecar, or it is not in their way. They stop working when
+    /// the port turns STRICT.
+    ///
+    /// ## Example
+    /// `... inbound|5432|| 127.0.0.6:40000 10.12.7.20:5432 10.12.8.30:58056 - -` beside
+    /// `... inbound|5432|| 127.0.0.6:40001 10.12.7.20:5432 10.12.6.10:36158 outbound_.5432_._.vault.bank.svc.cluster.local -`
+    ///
+    /// ## What to do
+    /// Inject the callers. Probes and scrapers are expected to come like that.
+    ///
+    /// ## Source
+    /// Istio documentation, PeerAuthentication and mutual TLS migration.
+    "M101", "plaintext-inbound", Warning, "a service is called without mTLS by some"
+}
+
+pub(super) fn judge(claims: &mut Claims<'_>) {
+    let protected: BTreeSet<String> = claims
+        .left
+        .iter()
+        .filter(|seen| Cluster::of_sni(claims.ledger.names.get(seen.way.sni)).is_some())
+        .filter(|seen| seen.way.side == Side::Inbound)
+        .map(|seen| subject(claims, seen))
+        .collect();
+    claims.note(
+        |claims, seen| is_plain(seen).then(|| subject(claims, seen)).filter(|subject| protected.contains(subject)),
+        |claims, subject, ways| {
+            let alone: u64 = ways.iter().map(|seen| seen.entry.counts.connections).sum();
+            let all: u64 = claims
+                .left
+                .iter()
+                .filter(|seen| seen.way.side == Side::Inbound && self::subject(claims, seen) == subject)
+                .map(Seen::lines)
+                .sum();
+            let callers: BTreeSet<String> = ways.iter().flat_map(|seen| callers(claims, seen)).collect();
+            if alone == 0 {
+                return None;
+            }
+            Some(Verdict {
+                grade: Grade::Likely,
+                why: format!(
+                    "{alone} of {all} {} to {subject} came without mTLS, from {}, while others use it",
+                    noun(ways),
+                    list(callers.into_iter().collect::<Vec<_>>().into_iter()),
+                ),
+                fix: "inject the callers, or take them for what they are if they are probes; the port cannot turn STRICT before".to_owned(),
+                check: format!("kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}", claims.one_pod(ways)),
+            })
+        },
+    );
+}
+
+fn is_plain(seen: &Seen<'_>) -> bool {
+    let way = seen.way;
+    way.side == Side::Inbound
+        && way.sni.is_none()
+        && seen.cluster.direction == Direction::Inbound
+        && seen.entry.counts.connections > 0
+        && !way.flags.is_failure()
+}
+
+fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> String {
+    format!("{} port {}", claims.owner(seen.way.dest), seen.way.dest.port())
+}
+
+/// Who came alone, by pod or address.
+fn callers(claims: &Claims<'_>, seen: &Seen<'_>) -> Vec<String> {
+    let of = claims.alone.range((seen.number, Ip::NONE)..=(seen.number, Ip::UNTOLD));
+    let clients = of.filter(|((_, client), _)| !client.is_none());
+    clients
+        .map(|((_, client), _)| claims.pod(*client).unwrap_or_else(|| client.show(&claims.ledger.names).to_string()))
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! Several TCP services on one port number whose pods are dialled by address.
+
+use std::collections::BTreeSet;
+
+use super::rule;
+use crate::claims::{Claims, Verdict, list};
+use crate::cluster::Direction;
+use crate::finding::Grade;
+use crate::leg::{Protocol, Side};
+use crate::topology::Topology;
+
+rule! {
+    /// ## What it finds
+    /// A port number on which two or more services of the mesh take TCP, and on which clients dial pods by address through
+    /// `PassthroughCluster`.
+    ///
+    /// ## When it is silent
+    /// Where it has bitten already on that port: see `unexpected-cluster`. HTTP ports.
+    ///
+    /// ## How sure
+    /// Likely: a hazard, nothing has happened yet.
+    ///
+    /// ## Why it matters
+    /// TCP is told apart by address and port alone. The day one of these services, or a new one, has no address (ExternalName, a
+    /// ServiceEntry without addresses), its listener `0.0.0.0_PORT` takes all of these calls.
+    ///
+    /// ## Example
+    /// `manager.manager` and `app.app` both on 5701, and managers that dial each other's pod addresses on 5701.
+    ///
+    /// ## What to do
+    /// Use a port number of its own for each TCP service, or headless Services, so that each pod has an exact listener.
+    ///
+    /// ## Source
+    /// Istio documentation, Traffic Routing; the advice of "Understanding Istio and TCP services" (Tetrate).
+    "H101", "shared-port", Info, "TCP services share a port number on which pods are dialled by address"
+}
+
+pub(super) fn judge(claims: &mut Claims<'_>) {
+    let ports: BTreeSet<u16> = claims
+        .left
+        .iter()
+        .filter(|seen| seen.way.protocol == Protocol::Tcp && seen.cluster.direction == Direction::Outbound)
+        .filter_map(|seen| seen.cluster.port)
+        .collect();
+    claims.note(
+        |claims, seen| {
+            let way = seen.way;
+            let dialled = way.side == Side::Outbound
+                && way.protocol == Protocol::Tcp
+                && seen.cluster.direction == Direction::Passthrough
+                && ports.contains(&way.dest.port())
+                && !claims.owners(way.dest).is_empty();
+            dialled.then(|| format!("port {}", way.dest.port()))
+        },
+        |claims, subject, ways| {
+            let port = ways[0].way.dest.port();
+            let services: BTreeSet<String> = claims
+                .ledger
+                .ways()
+                .iter()
+                .filter(|way| way.dest.port() == port && way.protocol == Protocol::Tcp && way.side == Side::Inbound)
+                .flat_map(|way| claims.topology.services(way.dest))
+                .map(|(service, _)| claims.topology.host(service))
+                .filter(|host| Topology::is_internal(host))
+                .collect();
+            let bitten = claims.has_filed("unexpected-cluster", |cluster| cluster.contains(&format!("|{port}|")));
+            (services.len() > 1 && !bitten).then(|| Verdict {
+                grade: Grade::Likely,
+                why: format!(
+                    "{} take TCP on {subject}, and {} dials pods on it by address: a service without an address on that port would take these calls",
+                    list(services.into_iter().collect::<Vec<_>>().into_iter()),
+                    claims.proxies(ways),
+                ),
+                fix: "give each TCP service a port number of its own, or the pods a headless Service that lists the port".to_owned(),
+                check: String::new(),
+            })
+        },
+    );
+}
