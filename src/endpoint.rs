@@ -152,6 +152,11 @@ impl Ip {
         }
     }
 
+    /// Whether it is an IPv6 address.
+    pub const fn is_v6(self) -> bool {
+        self.0 >> KIND == V6
+    }
+
     /// Text of the address, without brackets.
     pub fn show(self, names: &Names) -> Shown<'_> {
         Shown(Endpoint(self.0), names)

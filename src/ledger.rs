@@ -72,6 +72,8 @@ pub struct Entry {
     pub timeline: Timeline,
     /// How long connections took that failed.
     pub durations: Spread,
+    /// How long TCP connections took on which nothing came back, although nothing failed.
+    pub silent: Spread,
     /// What only pairs tell, if something did.
     pub odd: Option<Box<Odd>>,
     /// The latest of them once there are enough: what comes behind it need not be looked at.
@@ -232,6 +234,8 @@ impl Ledger {
         counts.unanswered += u64::from(leading.protocol == Protocol::Tcp && !leading.answered && leading.bytes > 0);
         if leading.failed {
             entry.durations.add(leading.duration);
+        } else if leading.protocol == Protocol::Tcp && !leading.answered {
+            entry.silent.add(leading.duration);
         }
         if leading.side.is_client() {
             // The rest leads by a service's address, the usual way: its first and last are enough.

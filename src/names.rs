@@ -108,13 +108,24 @@ pub fn workload(pod: &[u8]) -> &[u8] {
     if !last.is_empty() && last.iter().all(u8::is_ascii_digit) {
         return rest;
     }
-    if !random(last, 5..=5) {
-        return pod;
-    }
     match rsplit(rest) {
-        Some((name, hash)) if random(hash, 5..=10) => name,
-        _ => rest,
+        // With a hash before it, whatever stands behind it is a pod's suffix.
+        Some((name, hash)) if is_hash(hash) && is_suffix(last) || random(hash, 5..=10) && random(last, 5..=5) => name,
+        _ if random(last, 5..=5) => rest,
+        _ => pod,
     }
+}
+
+/// Whether a part of a name can only be a hash: eight to ten letters, digits among them. Names in examples and tests
+/// have letters in them that Kubernetes leaves out.
+fn is_hash(part: &[u8]) -> bool {
+    let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let odd = |byte: &u8| byte.is_ascii_hexdigit() || b"bcdfghjklmnpqrstvwxz".contains(byte);
+    (8..=10).contains(&part.len()) && digits > 1 && part.iter().all(odd)
+}
+
+fn is_suffix(part: &[u8]) -> bool {
+    part.len() == 5 && part.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
 }
 
 fn rsplit(name: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -145,7 +156,9 @@ mod tests {
             ("app-6c9f7d5b8-x2x7q", "app"),
             ("legacy-0", "legacy"),
             ("istio-cni-node-x8k2p", "istio-cni-node"),
+            ("planner-84f6c9d7b5-gw3xn", "planner"),
             ("my-special-thing", "my-special-thing"),
+            ("shop-database2-login", "shop-database2-login"),
             ("bare", "bare"),
         ] {
             assert_eq!(workload(pod.as_bytes()), name.as_bytes());

@@ -26,6 +26,18 @@ pub enum Proof {
     Sibling,
 }
 
+impl Proof {
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Proof::InboundCluster => "inbound-cluster",
+            Proof::ServerName => "server-name",
+            Proof::Answered => "answered",
+            Proof::Sibling => "sibling",
+        }
+    }
+}
+
 /// Why a leg is alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alone {
@@ -250,6 +262,35 @@ impl Topology {
     /// Namespace and name of the pod with this address, if an envelope gave them.
     pub fn pod_of(&self, ip: Ip) -> Option<(Sym, Sym)> {
         self.pods.get(&ip).copied().filter(|(_, pod)| !pod.is_none())
+    }
+
+    /// Namespace and name of the workload whose pod has this address, if an envelope gave them.
+    pub fn workload_of(&self, ip: Ip) -> Option<(Sym, Sym)> {
+        self.workloads.get(&ip).copied()
+    }
+
+    /// A pod of a workload, the first of those that are known: namespace and name.
+    pub fn pod_of_workload(&self, namespace: Sym, workload: Sym) -> Option<(Sym, Sym)> {
+        let (ip, _) = self.workloads.iter().find(|(_, of)| **of == (namespace, workload) && !workload.is_none())?;
+        self.pod_of(*ip)
+    }
+
+    /// Every address that something is known of, each with its ports and services; by proof where it is an endpoint
+    /// itself, none where it is what callers dial to get to one.
+    pub fn addresses(&self) -> impl Iterator<Item = (Ip, Vec<(u16, Service, Option<Proof>)>)> {
+        let mut known: BTreeMap<Ip, Vec<(u16, Service, Option<Proof>)>> = BTreeMap::new();
+        for ip in self.pods.keys().chain(&self.gateways).filter(|ip| !ip.is_none()) {
+            known.entry(*ip).or_default();
+        }
+        for (endpoint, services) in &self.services {
+            let of = services.iter().map(|(service, proof)| (endpoint.port(), *service, Some(*proof)));
+            known.entry(endpoint.ip()).or_default().extend(of);
+        }
+        for (endpoint, services) in &self.virtuals {
+            let of = services.iter().map(|service| (endpoint.port(), *service, None));
+            known.entry(endpoint.ip()).or_default().extend(of);
+        }
+        known.into_iter()
     }
 
     /// Whether an endpoint of the service has a proxy that wrote lines.

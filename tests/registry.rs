@@ -64,7 +64,7 @@ fn page_is_current(samples: &std::collections::BTreeMap<&str, &str>) {
             let text = meta.sections().find(|(known, _)| *known == heading).unwrap().1;
             text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
         };
-        let sample = samples[meta.name];
+        let sample = samples.get(meta.name).unwrap_or_else(|| panic!("{} fires on no sample", meta.name));
         writeln!(
             page,
             "| {} [{}]({}.rs) | {} | {} | {} | {} | [{sample}](../../samples/{sample}) | {} |",

@@ -1,9 +1,10 @@
 //! Since when connections go the way they go, and which proxies did not follow: a change of configuration, in words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Claims, Seen, list};
 use crate::endpoint::{Endpoint, Ip};
+use crate::field::value::Micros;
 use crate::history::{Caller, Change};
 use crate::leg::Way;
 
@@ -34,7 +35,7 @@ impl Claims<'_> {
             (Some(end), Some(again)) => format!("; it was over between {end} and {again}"),
             _ => String::new(),
         };
-        format!(". {}{back}{}", capital(&together), self.stale(ways, &changes))
+        format!(". {}{back}{}{}", capital(&together), self.stale(ways, &changes), self.lagging(ways, &changes))
     }
 
     /// When these destinations went on another way after all, as the end of a sentence.
@@ -80,13 +81,46 @@ impl Claims<'_> {
             .filter(|(way, client, times)| {
                 old(&ways[*way as usize]) && !moved.contains(client) && times.has_between(start, end)
             })
-            .map(|(_, client, _)| self.pod(client).unwrap_or_else(|| client.show(&self.ledger.names).to_string()))
+            .map(|(_, client, _)| self.pod_or_address(client))
             .collect();
         if stayed.is_empty() {
             return String::new();
         }
         let stayed = list(stayed.into_iter().collect::<Vec<_>>().into_iter());
         format!("; {stayed} went on as before: not all proxies have the same configuration")
+    }
+
+    /// The proxies that still took the new way after others had gone back to the old one.
+    fn lagging(&self, ways: &[Seen<'_>], changes: &[&Change]) -> String {
+        let numbers: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
+        let destinations: BTreeSet<Endpoint> = changes.iter().map(|change| change.dest).collect();
+        let Some(before) = changes.first().map(|change| change.from) else { return String::new() };
+        let mut new: BTreeMap<Ip, Micros> = BTreeMap::new();
+        for (_, client, times) in self.ledger.clients().filter(|(way, ..)| numbers.contains(way)) {
+            let last = new.entry(client).or_default();
+            *last = times.spans().last().map_or(*last, |span| span.last.max(*last));
+        }
+        let mut returned: BTreeMap<Ip, Micros> = BTreeMap::new();
+        for (way, client, times) in self.ledger.clients() {
+            let way = &self.ledger.ways()[way as usize];
+            let again = new.get(&client).and_then(|last| times.after(*last));
+            if let Some(again) = again.filter(|_| way.cluster == before && destinations.contains(&way.dest)) {
+                let first = returned.entry(client).or_insert(again);
+                *first = again.min(*first);
+            }
+        }
+        let Some((who, back)) = returned.iter().min_by_key(|(client, at)| (**at, **client)) else {
+            return String::new();
+        };
+        let late = new.iter().filter(|(client, last)| *client != who && *last > back);
+        let late: BTreeSet<String> = late.map(|(client, _)| self.pod_or_address(*client)).collect();
+        if late.is_empty() {
+            return String::new();
+        }
+        let late = list(late.into_iter().collect::<Vec<_>>().into_iter());
+        format!(
+            "; {late} still went there after others had gone back at {back}: not all proxies have the same configuration"
+        )
     }
 }
 

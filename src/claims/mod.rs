@@ -14,7 +14,7 @@ use crate::event::{Event, Events};
 use crate::field::flag::Class;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Grade, Meta};
-use crate::history::History;
+use crate::history::{Caller, History};
 use crate::ledger::{Entry, Evidence, Ledger};
 use crate::leg::{Side, Way};
 use crate::measure::{Span, Spread, Timeline};
@@ -22,6 +22,9 @@ use crate::topology::Topology;
 
 pub(crate) use words::{after, list, noun, ports};
 pub use words::{flags, source};
+
+/// Unknown addresses that one caller could not connect to on one port, each a finding up to so many, one from there on.
+const SCATTERED: usize = 5;
 
 /// How many lines of evidence a finding shows.
 const EVIDENCE: usize = 3;
@@ -46,8 +49,14 @@ pub struct Claims<'w> {
     missed: BTreeMap<Endpoint, Span>,
     /// Private destinations that were connected as they are, without any cluster's choice.
     straight: BTreeSet<Endpoint>,
+    /// The client's ways that were answered on a server's way, and how often.
+    answered: BTreeMap<u32, Vec<(u32, u64)>>,
+    /// Who could not connect to many addresses on one port, and to how many.
+    scattered: BTreeMap<(Caller, u16), usize>,
     /// The ways that no rule took.
     pub(crate) left: Vec<Seen<'w>>,
+    /// The ways that a rule took.
+    taken: BTreeSet<u32>,
     meta: &'static Meta,
     found: Vec<Finding>,
 }
@@ -102,7 +111,21 @@ impl<'w> Claims<'w> {
         let straight = clients()
             .filter(|seen| seen.way.direct && seen.cluster.direction == Direction::Passthrough)
             .filter(|seen| !seen.way.failed_to_connect() && seen.way.dest.ip().is_private(&ledger.names));
+        let mut answered: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
+        for ((client, server), count) in links {
+            answered.entry(*server).or_default().push((*client, *count));
+        }
+        let mut dialled: BTreeMap<(Caller, u16), BTreeSet<Endpoint>> = BTreeMap::new();
+        for seen in clients().filter(|seen| seen.cluster.direction == Direction::Passthrough) {
+            if seen.way.flags.has(Class::Connect) {
+                dialled.entry((Caller::of(seen.way), seen.way.dest.port())).or_default().insert(seen.way.dest);
+            }
+        }
+        let many = dialled.into_iter().map(|(who, destinations)| (who, destinations.len()));
         Claims {
+            scattered: many.filter(|(_, count)| *count > SCATTERED).collect(),
+            answered,
+            taken: BTreeSet::new(),
             ledger,
             topology,
             events,
@@ -138,23 +161,46 @@ impl<'w> Claims<'w> {
         let (groups, left) = self.grouped(subject);
         self.left = left;
         for (subject, ways) in groups {
-            let verdict = verdict(self, &subject, &ways);
-            self.add(subject, &ways, verdict);
+            // The other legs of all of these connections may be another finding's already.
+            if let Some(count) = self.count(&ways) {
+                let verdict = verdict(self, &subject, &ways);
+                self.add(subject, &ways, count, verdict);
+            }
+            self.taken.extend(ways.iter().map(|seen| seen.number));
         }
     }
 
-    /// The same, for what is to be known beside any other finding: later rules see the ways still, and `verdict` may
-    /// find nothing in a group after all.
+    /// The same, for what is to be known beside any other finding: later rules see the ways still, and `verdict` says
+    /// in how many connections it shows, or that there is nothing to be known after all.
     pub(crate) fn note(
         &mut self,
         subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
-        verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Option<Verdict>,
+        verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Option<(u64, Verdict)>,
     ) {
         for (subject, ways) in self.grouped(subject).0 {
-            if let Some(verdict) = verdict(self, &subject, &ways) {
-                self.add(subject, &ways, verdict);
+            if let Some((count, verdict)) = verdict(self, &subject, &ways) {
+                self.add(subject, &ways, count, verdict);
             }
         }
+    }
+
+    /// How many connections a group stands for: both legs of one may be in it, and a leg whose other leg is in another
+    /// finding is counted there. While none is closed, lines count. None if nothing is left to be counted.
+    pub(crate) fn count(&self, ways: &[Seen<'_>]) -> Option<u64> {
+        let group: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
+        let elsewhere = |client: &u32| group.contains(client) || self.taken.contains(client);
+        let (mut count, mut lines, mut closed) = (0, 0, false);
+        for seen in ways {
+            let counts = &seen.entry.counts;
+            count += counts.connections;
+            lines += counts.legs;
+            closed |= counts.connections > 0;
+            for (client, links) in self.answered.get(&seen.number).into_iter().flatten() {
+                count += if elsewhere(client) { 0 } else { *links };
+                closed = true;
+            }
+        }
+        if closed { Some(count).filter(|count| *count > 0) } else { Some(lines) }
     }
 
     fn grouped(
@@ -176,23 +222,23 @@ impl<'w> Claims<'w> {
         (groups, left)
     }
 
-    fn add(&mut self, subject: String, ways: &[Seen<'w>], Verdict { grade, why, fix, check }: Verdict) {
+    fn add(&mut self, subject: String, ways: &[Seen<'w>], count: u64, verdict: Verdict) {
+        let Verdict { grade, why, fix, check } = verdict;
         let whole = when(ways);
-        // Both legs of a connection may be among them.
-        let clients: u64 = ways.iter().filter(|seen| seen.way.side != Side::Inbound).map(Seen::count).sum();
-        let servers: u64 = ways.iter().filter(|seen| seen.way.side == Side::Inbound).map(Seen::lines).sum();
+        // What only some of a way's connections show is not said of each of them.
+        let all = self.count(ways) == Some(count);
         self.found.push(Finding {
             meta: self.meta,
             grade,
             subject,
-            count: clients.max(servers),
+            count,
             first: whole.first,
             last: whole.last,
             evidence: evidence(ways),
             why,
             fix,
             check,
-            ways: ways.iter().map(|seen| seen.number).collect(),
+            ways: ways.iter().filter(|_| all).map(|seen| seen.number).collect(),
         });
     }
 

@@ -6,10 +6,10 @@ use super::{Claims, Seen, durations};
 use crate::cluster::Direction;
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::flag::Flags;
-use crate::field::value::Micros;
+use crate::history::Caller;
 use crate::ledger::Ledger;
 use crate::leg::{Protocol, Side, Way};
-use crate::measure::duration;
+use crate::measure::{Span, duration};
 use crate::names::{Sym, workload};
 use crate::topology::Topology;
 
@@ -17,7 +17,12 @@ impl Claims<'_> {
     /// The cluster of a connection that could not be made; the address where that says more.
     pub(crate) fn subject(&self, seen: &Seen<'_>) -> String {
         match seen.cluster.direction {
-            Direction::Passthrough => self.show(seen.way.dest),
+            Direction::Passthrough => self.scattered.get(&(Caller::of(seen.way), seen.way.dest.port())).map_or_else(
+                || self.show(seen.way.dest),
+                |count| {
+                    format!("{count} addresses that {} dials on port {}", self.proxy(seen.way), seen.way.dest.port())
+                },
+            ),
             _ if seen.way.cluster.is_none() => self.show(seen.way.host),
             _ => self.ledger.show(seen.way.cluster).into_owned(),
         }
@@ -78,7 +83,8 @@ impl Claims<'_> {
         let named = |way: &Way| {
             let own = if way.side == Side::Inbound { way.dest.ip() } else { way.client };
             let told = Some((way.namespace, way.pod)).filter(|(_, pod)| !pod.is_none());
-            let (namespace, pod) = told.or_else(|| self.topology.pod_of(own))?;
+            let sibling = || self.topology.pod_of_workload(way.namespace, way.workload);
+            let (namespace, pod) = told.or_else(|| self.topology.pod_of(own)).or_else(sibling)?;
             let pod = self.ledger.show(pod).into_owned();
             Some(if namespace.is_none() { pod } else { format!("{pod} -n {}", self.ledger.show(namespace)) })
         };
@@ -96,6 +102,11 @@ impl Claims<'_> {
         self.topology.pod_of(ip).map(|(_, pod)| self.ledger.show(pod).into_owned())
     }
 
+    /// Name of the pod with an address, else the address.
+    pub(crate) fn pod_or_address(&self, ip: Ip) -> String {
+        self.pod(ip).unwrap_or_else(|| ip.show(&self.ledger.names).to_string())
+    }
+
     /// Who wrote the line: the workload of its pod, else its address, else its input.
     pub(crate) fn proxy(&self, way: &Way) -> String {
         source(self.ledger, self.topology, way)
@@ -105,6 +116,12 @@ impl Claims<'_> {
     pub(crate) fn proxies(&self, ways: &[Seen<'_>]) -> String {
         let names: BTreeSet<String> = ways.iter().map(|seen| self.proxy(seen.way)).collect();
         list(names.into_iter())
+    }
+
+    /// The clients of a group, sorted, as one phrase.
+    pub(crate) fn callers(&self, ways: &[Seen<'_>]) -> String {
+        let clients: Vec<Seen<'_>> = ways.iter().filter(|seen| seen.way.side != Side::Inbound).copied().collect();
+        if clients.is_empty() { "its callers".to_owned() } else { self.proxies(&clients) }
     }
 
     /// The destinations of a group, sorted, as one phrase.
@@ -134,9 +151,10 @@ impl Claims<'_> {
         endpoint.show(&self.ledger.names).to_string()
     }
 
-    /// `; endpoints answered until ... and again from ...`, as far as connections of the same cluster tell.
-    pub(crate) fn answered_around(&self, cluster: Sym, first: Micros, last: Micros) -> String {
-        let good = || self.ledger.answers().filter(|(named, ..)| *named == cluster).map(|(.., times)| times);
+    /// `; endpoints answered until ... and again from ...`, as far as connections of the same clusters tell.
+    pub(crate) fn answered_around(&self, ways: &[Seen<'_>], Span { first, last, .. }: Span) -> String {
+        let clusters: BTreeSet<Sym> = ways.iter().map(|seen| seen.way.cluster).collect();
+        let good = || self.ledger.answers().filter(|(named, ..)| clusters.contains(named)).map(|(.., times)| times);
         let before = good().filter_map(|times| times.before(first)).max();
         let after = good().filter_map(|times| times.after(last)).min();
         match (before, after) {

@@ -94,5 +94,5 @@ fn caller(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
         return Some(claims.proxy(way));
     }
     let known = !way.client.is_none() && seen.entry.counts.connections > 0;
-    known.then(|| claims.pod(way.client).unwrap_or_else(|| way.client.show(&claims.ledger.names).to_string()))
+    known.then(|| claims.pod_or_address(way.client))
 }

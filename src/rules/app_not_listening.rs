@@ -38,15 +38,13 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             if is_deaf(seen) {
-                return Some(claims.show(seen.way.dest));
+                return Some(claims.owner(seen.way.dest));
             }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
-            server.map(|server| claims.show(server.dest))
+            server.map(|server| claims.owner(server.dest))
         },
-        |claims, subject, ways| {
+        |claims, _, ways| {
             let (servers, clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| is_deaf(seen));
-            let owner = claims.owner(servers[0].way.dest);
-            let belongs = if owner == subject { String::new() } else { format!(" ({owner})") };
             let from = if clients.is_empty() { String::new() } else { format!("; called by {}", claims.proxies(&clients)) };
             let undeclared = servers.iter().all(|seen| seen.cluster.direction == Direction::InboundPassthrough);
             let fix = if undeclared {
@@ -57,9 +55,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: if clients.is_empty() { Grade::Likely } else { Grade::Proven },
                 why: format!(
-                    "the proxy of {} could not connect {} to its own application at {subject}{belongs}: {}{}{from}",
-                    list(claims.names(servers.iter().map(|seen| seen.way.pod))),
+                    "{} to {} reached the proxy of {}, and its own application did not take them: {}{}{from}",
                     noun(ways),
+                    claims.destinations(&servers),
+                    list(claims.names(servers.iter().map(|seen| seen.way.pod))),
                     claims.flags(&servers),
                     claims.transport(&servers),
                 ),

@@ -4,7 +4,6 @@ use super::rule;
 use crate::claims::{Claims, Verdict, durations, noun};
 use crate::field::flag::Flags;
 use crate::finding::Grade;
-use crate::leg::Side;
 use crate::measure::duration;
 
 rule! {
@@ -39,8 +38,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let after = constant.map_or(String::new(), |millis| {
                 format!(", after about {} each: a timeout of the client", duration(millis))
             });
-            let callers = ways.iter().filter(|seen| seen.way.side != Side::Inbound).copied().collect::<Vec<_>>();
-            let who = if callers.is_empty() { "its callers".to_owned() } else { claims.proxies(&callers) };
+            let who = claims.callers(ways);
             Verdict {
                 grade: Grade::Likely,
                 why: format!(

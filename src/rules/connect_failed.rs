@@ -38,7 +38,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let passed = ways.iter().all(|seen| seen.cluster.direction == Direction::Passthrough);
             let (why, fix) = if passed {
                 (
-                    format!("{} dialled {subject} directly, which no service of the proxy's registry has, and nothing answers there: {flags}{transport}", claims.proxies(ways)),
+                    format!("{} dialled {} directly, which no service of the proxy's registry has, and nothing answers there: {flags}{transport}", claims.proxies(ways),
+                        claims.destinations(ways)),
                     "check whether the address still exists: a pod that is gone, a firewall, a NetworkPolicy",
                 )
             } else {

@@ -39,6 +39,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let durations = durations(ways);
             let millis = durations.constant(500).or(durations.range().map(|(_, longest)| longest)).unwrap_or_default();
             let passed = ways.iter().all(|seen| seen.cluster.direction == Direction::Passthrough);
+            let target = if passed { claims.destinations(ways) } else { subject.to_owned() };
             let where_to = if passed {
                 "dialled directly and known to no service".to_owned()
             } else {
@@ -47,7 +48,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{} of {} to {subject}, {where_to}, got no answer for {} and failed with {}{}{}",
+                    "{} of {} to {target}, {where_to}, got no answer for {} and failed with {}{}{}",
                     noun(ways),
                     claims.proxies(ways),
                     duration(millis),

@@ -42,17 +42,18 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let mut outlived = Spread::default();
             ways.iter().filter_map(|seen| seen.entry.odd.as_ref()).for_each(|odd| outlived.join(&odd.outlived));
             let constant = outlived.constant(LEAST)?;
-            Some(Verdict {
+            let count = outlived.at_least(LEAST);
+            let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{} connections of {} to {subject} stayed open on the client's side for {} after the server's side had ended",
-                    outlived.at_least(LEAST),
+                    "{count} connections of {} to {subject} stayed open on the client's side for {} after the server's side had ended",
                     claims.proxies(ways),
                     duration(constant),
                 ),
                 fix: "let the application close both directions; set tcpKeepalive and a shorter idleTimeout in the DestinationRule".to_owned(),
                 check: String::new(),
-            })
+            };
+            Some((count, verdict))
         },
     );
 }

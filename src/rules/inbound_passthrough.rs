@@ -11,7 +11,7 @@ rule! {
     /// Inbound legs on `InboundPassthroughCluster` (`...Ipv4`, `...Ipv6` up to 1.22).
     ///
     /// ## When it is silent
-    /// Where it failed: see `app-not-listening`.
+    /// Where it failed: see `app-not-listening`. Where the client's leg is there: see `passthrough-to-service`.
     ///
     /// ## How sure
     /// Likely: the cluster says so.

@@ -14,6 +14,7 @@ mod connect_timeout;
 mod dead_endpoint;
 mod flagged;
 mod half_closed;
+mod idle_timeout;
 mod inbound_passthrough;
 mod no_filter_chain;
 mod no_healthy_upstream;
@@ -94,6 +95,7 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &shared_port::META, judge: shared_port::judge },
     Rule { meta: &route_changed::META, judge: route_changed::judge },
     Rule { meta: &slow_connect::META, judge: slow_connect::judge },
+    Rule { meta: &idle_timeout::META, judge: idle_timeout::judge },
     Rule { meta: &half_closed::META, judge: half_closed::judge },
     Rule { meta: &uneven_load::META, judge: uneven_load::judge },
     Rule { meta: &passthrough_to_service::META, judge: passthrough_to_service::judge },

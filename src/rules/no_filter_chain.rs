@@ -84,7 +84,7 @@ fn routes(claims: &Claims<'_>, servers: &[Seen<'_>], clients: &[Seen<'_>]) -> St
         *told.entry(format!("{} {how}", claims.proxy(seen.way))).or_default() += seen.count();
     }
     for seen in servers.iter().filter(|seen| seen.entry.counts.connections > 0) {
-        let who = claims.pod(seen.way.client).unwrap_or_else(|| seen.way.client.show(&claims.ledger.names).to_string());
+        let who = claims.pod_or_address(seen.way.client);
         *told.entry(format!("{who}, of which no other leg is here")).or_default() += seen.entry.counts.connections;
     }
     let mut told: Vec<(String, u64)> = told.into_iter().collect();

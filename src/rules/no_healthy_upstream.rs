@@ -32,11 +32,15 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
-        |claims, seen| seen.way.flags.any(Flags::of(&["UH"])).then(|| claims.target(seen.way)),
+        |claims, seen| {
+            let subset = String::from_utf8_lossy(seen.cluster.subset);
+            let of = if subset.is_empty() { String::new() } else { format!(" subset {subset}") };
+            seen.way.flags.any(Flags::of(&["UH"])).then(|| format!("{}{of}", claims.served_by(seen)))
+        },
         |claims, subject, ways| {
             let subset = String::from_utf8_lossy(ways[0].cluster.subset).into_owned();
             let time = when(ways);
-            let answered = claims.answered_around(ways[0].way.cluster, time.first, time.last);
+            let answered = claims.answered_around(ways, time);
             let fix = if subset.is_empty() {
                 "check that pods of the service are ready (selector, readiness, rollout), and outlier detection"
                     .to_owned()
@@ -52,7 +56,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.flags(ways),
                 ),
                 fix,
-                check: format!("istioctl proxy-config endpoints {} --cluster '{subject}'", claims.one_pod(ways)),
+                check: format!(
+                    "istioctl proxy-config endpoints {} --cluster '{}'",
+                    claims.one_pod(ways),
+                    claims.target(ways[0].way)
+                ),
             }
         },
     );

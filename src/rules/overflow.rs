@@ -33,7 +33,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let limited = seen.way.flags.has(Class::Limit);
-            limited.then(|| format!("{} {}", claims.flags(std::slice::from_ref(seen)), claims.target(seen.way)))
+            limited.then(|| format!("{} {}", claims.flags(std::slice::from_ref(seen)), claims.served_by(seen)))
         },
         |claims, subject, ways| {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();

@@ -58,16 +58,19 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             if alone == 0 {
                 return None;
             }
-            Some(Verdict {
+            let ports: BTreeSet<u16> = ways.iter().map(|seen| seen.way.dest.port()).collect();
+            let ports = list(ports.iter().map(u16::to_string).collect::<Vec<_>>().into_iter());
+            let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{alone} of {all} {} to {subject} came without mTLS, from {}, while others use it",
+                    "{alone} of {all} {} to {subject} (port {ports}) came without mTLS, from {}, while others use it",
                     noun(ways),
                     list(callers.into_iter().collect::<Vec<_>>().into_iter()),
                 ),
-                fix: "inject the callers, or take them for what they are if they are probes; the port cannot turn STRICT before".to_owned(),
+                fix: "inject the callers, or take them for what they are if they are probes; the service cannot turn STRICT before".to_owned(),
                 check: format!("kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}", claims.one_pod(ways)),
-            })
+            };
+            Some((alone, verdict))
         },
     );
 }
@@ -82,14 +85,12 @@ fn is_plain(seen: &Seen<'_>) -> bool {
 }
 
 fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> String {
-    format!("{} port {}", claims.owner(seen.way.dest), seen.way.dest.port())
+    claims.owner(seen.way.dest)
 }
 
 /// Who came alone, by pod or address.
 fn callers(claims: &Claims<'_>, seen: &Seen<'_>) -> Vec<String> {
     let of = claims.alone.range((seen.number, Ip::NONE)..=(seen.number, Ip::UNTOLD));
     let clients = of.filter(|((_, client), _)| !client.is_none());
-    clients
-        .map(|((_, client), _)| claims.pod(*client).unwrap_or_else(|| client.show(&claims.ledger.names).to_string()))
-        .collect()
+    clients.map(|((_, client), _)| claims.pod_or_address(*client)).collect()
 }

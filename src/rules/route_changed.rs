@@ -57,7 +57,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, cluster, ways: &[Seen<'_>]| {
             let since = claims.changed(ways);
             let told = since.strip_prefix(". ")?;
-            Some(Verdict {
+            let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
                     "{} of {} to {} go on {cluster} now. {told}",
@@ -67,7 +67,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 ),
                 fix: "look what was applied between the two moments, if something else began then".to_owned(),
                 check: String::new(),
-            })
+            };
+            Some((claims.count(ways)?, verdict))
         },
     );
 }

@@ -64,16 +64,20 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 .filter(|host| Topology::is_internal(host))
                 .collect();
             let bitten = claims.has_filed("unexpected-cluster", |cluster| cluster.contains(&format!("|{port}|")));
-            (services.len() > 1 && !bitten).then(|| Verdict {
+            if services.len() < 2 || bitten {
+                return None;
+            }
+            let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{} take TCP on {subject}, and {} dials pods on it by address: a service without an address on that port would take these calls",
+                    "{} take TCP on {subject}, and pods are dialled on it by address, by {}: a service without an address on that port would take these calls",
                     list(services.into_iter().collect::<Vec<_>>().into_iter()),
                     claims.proxies(ways),
                 ),
                 fix: "give each TCP service a port number of its own, or the pods a headless Service that lists the port".to_owned(),
                 check: String::new(),
-            })
+            };
+            Some((claims.count(ways)?, verdict))
         },
     );
 }

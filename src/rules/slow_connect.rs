@@ -1,7 +1,7 @@
 //! A server that took the connection much later than the client had it.
 
 use super::rule;
-use crate::claims::{Claims, Verdict, list};
+use crate::claims::{Claims, Verdict};
 use crate::finding::Grade;
 use crate::measure::{Spread, duration};
 
@@ -42,16 +42,17 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let (shortest, longest) = slow.range()?;
             let took = if shortest == longest { duration(longest) } else { format!("{} to {}", duration(shortest), duration(longest)) };
             let all = if slow.count() == paired && paired > 2 { "; as all of them are late alike, the clocks of the nodes may differ" } else { "" };
-            Some(Verdict {
+            let verdict = Verdict {
                 grade: if all.is_empty() { Grade::Likely } else { Grade::Suspect },
                 why: format!(
                     "{} of {paired} connections from {} to {subject} reached its proxy {took} late{all}",
                     slow.count(),
-                    list(ways.iter().map(|seen| claims.proxy(seen.way)).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().into_iter()),
+                    claims.proxies(ways),
                 ),
                 fix: "look at packet loss and conntrack between the nodes (a lost SYN is sent again after 1 s), and at CPU throttling of the proxies".to_owned(),
                 check: String::new(),
-            })
+            };
+            Some((slow.count(), verdict))
         },
     );
 }

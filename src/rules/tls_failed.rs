@@ -34,7 +34,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let kind = kind(&claims.ledger.show(seen.way.transport))?;
-            Some(format!("{} {}", claims.target(seen.way), kind.0))
+            Some(format!("{} {}", claims.served_by(seen), kind.0))
         },
         |claims, subject, ways| {
             let (_, what, fix) =

@@ -59,7 +59,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let hosts = hosts.get(&ways[0].way.cluster)?;
             let total: u64 = hosts.iter().map(|(_, count)| count).sum();
             let (most, count) = hosts.iter().max_by_key(|(host, count)| (*count, claims.show(*host)))?;
-            Some(Verdict {
+            let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
                     "{} got {count} of {total} connections of {cluster}, which has {} endpoints",
@@ -69,7 +69,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 fix: "look at locality, at the DestinationRule's load balancer, and at endpoints that came or went"
                     .to_owned(),
                 check: format!("istioctl proxy-config endpoints {} --cluster '{cluster}'", claims.one_pod(ways)),
-            })
+            };
+            Some((total, verdict))
         },
     );
 }

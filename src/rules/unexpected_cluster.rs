@@ -55,6 +55,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let owner = if owners.is_empty() { "another pod".to_owned() } else { list(owners.into_iter().collect::<Vec<_>>().into_iter()) };
             let host = String::from_utf8_lossy(stolen[0].cluster.host);
             let port = stolen[0].cluster.port.unwrap_or_default();
+            let v6 = stolen.iter().all(|seen| seen.way.dest.ip().is_v6());
+            let listener = if v6 { format!("::_{port}") } else { format!("0.0.0.0_{port}") };
+            let several = stolen.iter().any(|seen| seen.way.dest != stolen[0].way.dest);
+            let belong = if several { "belong" } else { "belongs" };
             let itself = if own.is_empty() {
                 String::new()
             } else {
@@ -63,14 +67,14 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: grade(claims, &stolen),
                 why: format!(
-                    "{} dialled {}, which belongs to {owner}, and Envoy chose {cluster}: {}{itself}{}",
+                    "{} dialled {}, which {belong} to {owner}, and Envoy chose {cluster}: {}{itself}{}",
                     claims.proxies(&stolen),
                     claims.destinations(&stolen),
                     end(claims, &stolen),
                     claims.changed(&stolen),
                 ),
                 fix: format!(
-                    "look for a listener 0.0.0.0_{port} made by {host} (an ExternalName Service or a ServiceEntry without addresses); \
+                    "look for a listener {listener} made by {host} (an ExternalName Service or a ServiceEntry without addresses); \
                      remove port {port} from it, or limit it to its namespace with exportTo \".\" or a Sidecar, \
                      or give the destination a headless Service that lists the port"
                 ),

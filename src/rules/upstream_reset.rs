@@ -52,7 +52,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 why: format!(
                     "{} of {} to {subject} broke: {who} closed or reset the connection, {}{details}{}",
                     noun(ways),
-                    claims.proxies(ways),
+                    claims.callers(ways),
                     claims.flags(ways),
                     after(ways),
                 ),

@@ -1,12 +1,16 @@
-//! The report for a terminal: first what is wrong and what to do, then the numbers.
+//! The report for a terminal: first what is wrong and what to do, then the lines that show it, then the numbers.
 
+mod tables;
+
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::clean::{clean, clip, wrap};
 use super::{Shown, Sink};
-use crate::report::{RejectGroup, Report, Told, Traffic};
+use crate::finding::Grade;
+use crate::report::{RejectGroup, Report, Told};
 use crate::topology::Alone;
 
 /// How the report may look.
@@ -18,8 +22,8 @@ pub struct Style {
     pub colour: bool,
 }
 
-/// How many rows of the traffic table are shown.
-const ROWS: usize = 15;
+/// How many findings are shown.
+const FINDINGS: usize = 20;
 
 /// The report.
 #[derive(Debug)]
@@ -27,12 +31,15 @@ pub struct Text<W> {
     out: W,
     connections: bool,
     style: Style,
+    /// The findings that a live run has shown: code and subject.
+    told: BTreeSet<(&'static str, String)>,
 }
 
 impl<W: Write> Text<W> {
     /// Writes to `out`; with `connections` each is a line.
     pub fn new(out: W, connections: bool, style: Style) -> Text<W> {
-        Text { out, connections, style: Style { width: style.width.clamp(40, 200), ..style } }
+        let style = Style { width: style.width.clamp(40, 200), ..style };
+        Text { out, connections, style, told: BTreeSet::new() }
     }
 
     fn paint(&self, text: &str, ansi: Ansi) -> String {
@@ -65,6 +72,7 @@ impl<W: Write> Text<W> {
         writeln!(self.out, "{line}")
     }
 
+    /// What is wrong and what to do.
     fn told(&mut self, told: &Told) -> io::Result<()> {
         let severity = self.severity(told);
         let name = self.paint(told.name, Ansi::new().bold());
@@ -75,11 +83,30 @@ impl<W: Write> Text<W> {
         }
         self.field("Why", &clean(&told.why))?;
         self.field("Do", &clean(&told.fix))?;
-        // One line is enough to be believed; the other outputs have them all.
-        for line in told.evidence.iter().take(1) {
-            let text = format!("{}:{} {}", clean(&line.source), line.line, clean(&line.text));
-            let text = clip(&text, (self.style.width - 8) * 6);
-            self.field("Line", &text)?;
+        if !told.check.is_empty() {
+            self.field("Check", &clean(&told.check))?;
+        }
+        Ok(())
+    }
+
+    /// The lines that show what was told.
+    fn evidence(&mut self, findings: &[Told]) -> io::Result<()> {
+        if findings.iter().all(|told| told.evidence.is_empty()) {
+            return Ok(());
+        }
+        let head = self.paint("Evidence", Ansi::new().bold());
+        writeln!(self.out, "\n{head}")?;
+        for told in findings {
+            // One of each side, where both say so.
+            let lines = if told.grade == Grade::Proven.name() { 2 } else { 1 };
+            for line in told.evidence.iter().take(lines) {
+                let place = self.paint(&format!("{}:{}", clean(&line.source), line.line), Ansi::new().dimmed());
+                writeln!(self.out, "  {} {place}", told.code)?;
+                let text = clip(&clean(&line.text), (self.style.width - 7) * 6);
+                for part in wrap(&text, self.style.width - 7) {
+                    writeln!(self.out, "       {part}")?;
+                }
+            }
         }
         Ok(())
     }
@@ -200,40 +227,6 @@ impl<W: Write> Text<W> {
         }
         Ok(())
     }
-
-    fn traffic(&mut self, rows: &[Traffic]) -> io::Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let width = self.style.width;
-        let source =
-            rows.iter().take(ROWS).map(|row| row.source.chars().count()).max().unwrap_or(0).clamp(4, width / 4);
-        let target = width - source - 28;
-        let head = format!("{:<source$}  {:<target$} {:>8} {:>7} {:>8}", "from", "to", "conns", "failed", "bytes");
-        let head = self.paint(&head, Ansi::new().dimmed());
-        writeln!(self.out, "\n{head}")?;
-        for row in rows.iter().take(ROWS) {
-            let (from, to) = (clip(&clean(&row.source), source), clip(&clean(&row.destination), target));
-            writeln!(
-                self.out,
-                "{from:<source$}  {to:<target$} {:>8} {:>7} {:>8}",
-                row.connections,
-                row.failures,
-                size(row.bytes)
-            )?;
-            // The usual cluster of a service says nothing new, nor does the server's own.
-            let usual =
-                row.cluster.ends_with(&row.destination) || row.cluster.starts_with("inbound|") || row.cluster == "-";
-            if !usual {
-                let cluster = clip(&clean(&row.cluster), width - source - 8);
-                writeln!(self.out, "{:source$}    via {cluster}", "")?;
-            }
-        }
-        if rows.len() > ROWS {
-            writeln!(self.out, "and {} more rows: --output json shows all", rows.len() - ROWS)?;
-        }
-        Ok(())
-    }
 }
 
 impl<W: Write> Sink for Text<W> {
@@ -262,17 +255,26 @@ impl<W: Write> Sink for Text<W> {
     }
 
     fn finding(&mut self, told: &Told) -> io::Result<()> {
-        self.told(told)
+        if self.told.insert((told.code, told.subject.clone())) { self.told(told) } else { Ok(()) }
     }
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {
+        if !self.told.is_empty() {
+            writeln!(self.out)?;
+        }
         self.headline(report)?;
-        for told in &report.findings {
+        let (shown, more) = report.findings.split_at(report.findings.len().min(FINDINGS));
+        for told in shown {
             self.told(told)?;
         }
+        if !more.is_empty() {
+            writeln!(self.out, "\nand {} more: --output json shows all", plural(more.len() as u64, "finding"))?;
+        }
+        self.evidence(shown)?;
         self.numbers(report)?;
         self.groups("Reject", &report.rejects)?;
         self.traffic(&report.traffic)?;
+        self.services(&report.services)?;
         self.out.flush()
     }
 
@@ -291,16 +293,4 @@ pub(super) fn inputs(report: &Report) -> String {
 
 pub(super) fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// Bytes in at most seven letters.
-fn size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB", "TB"] {
-        if size < 1000.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") };
-        }
-        size /= 1000.0;
-    }
-    format!("{size:.0} PB")
 }

@@ -2,18 +2,22 @@
 //!
 //! The JSON document is this structure; a change of its keys is a change of `SCHEMA_VERSION`.
 
+mod topology;
+mod traffic;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use topology::{Address, Belonging};
+pub use traffic::{Server, Service, Traffic};
+
 use crate::claims;
-use crate::cluster::{Cluster, Direction};
 use crate::event::Event;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Severity};
 use crate::format::Formats;
-use crate::ledger::{Entry, Evidence, Ledger};
-use crate::leg::{Side, Way};
+use crate::ledger::{Evidence, Ledger};
 use crate::pair::Match;
 use crate::reject::Rejects;
 use crate::scan::Tally;
@@ -60,23 +64,6 @@ pub struct Line {
     pub line: u64,
     /// The line; bytes that are no UTF-8 are replaced.
     pub text: String,
-}
-
-/// A row of the traffic table.
-#[derive(Clone, Debug, Serialize)]
-pub struct Traffic {
-    /// Workload of the client.
-    pub source: String,
-    /// What it wanted to reach: a service, else an address.
-    pub destination: String,
-    /// The cluster that Envoy chose, `-` if none.
-    pub cluster: String,
-    /// Connections, or HTTP requests.
-    pub connections: u64,
-    /// Those with a flag of failure or a status of 500 and above.
-    pub failures: u64,
-    /// Bytes in both directions.
-    pub bytes: u64,
 }
 
 /// A reason for rejected lines.
@@ -207,6 +194,10 @@ pub struct Report {
     pub connections: Connections,
     /// Traffic, most connections first.
     pub traffic: Vec<Traffic>,
+    /// Services that were called, most connections first.
+    pub services: Vec<Service>,
+    /// Whose the addresses are that the lines tell of.
+    pub addresses: Vec<Address>,
     /// What went wrong with inputs.
     pub troubles: Vec<String>,
 }
@@ -308,7 +299,9 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
         rejects: rejects(gathered, &gathered.tally.rejects),
         unread: rejects(gathered, &gathered.tally.unread),
         connections: connections(gathered),
-        traffic: traffic(gathered),
+        traffic: traffic::traffic(gathered),
+        services: traffic::services(gathered),
+        addresses: topology::addresses(gathered),
         troubles: gathered.troubles.to_vec(),
     }
 }
@@ -390,52 +383,4 @@ fn connections(gathered: &Gathered<'_>) -> Connections {
     }
     counted.unpaired = alone.into_iter().map(|(reason, count)| (reason.name(), count)).collect();
     counted
-}
-
-fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
-    let ledger = gathered.ledger;
-    let mut rows: BTreeMap<(String, String, String), Traffic> = BTreeMap::new();
-    for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.connections > 0) {
-        let (source, destination) = ends(gathered, way);
-        let cluster = if way.cluster.is_none() { "-".to_owned() } else { ledger.show(way.cluster).into_owned() };
-        let row = rows.entry((source.clone(), destination.clone(), cluster.clone())).or_insert(Traffic {
-            source,
-            destination,
-            cluster,
-            connections: 0,
-            failures: 0,
-            bytes: 0,
-        });
-        row.connections += counts.connections;
-        row.bytes = row.bytes.saturating_add(counts.bytes);
-        if way.flags.is_failure() || way.status >= 500 {
-            row.failures += counts.connections;
-        }
-    }
-    let mut rows: Vec<Traffic> = rows.into_values().collect();
-    rows.sort_by(|a, b| {
-        b.connections
-            .cmp(&a.connections)
-            .then_with(|| (&a.source, &a.destination, &a.cluster).cmp(&(&b.source, &b.destination, &b.cluster)))
-    });
-    rows
-}
-
-/// Who called, and what it wanted to reach.
-fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
-    let Gathered { ledger, topology, .. } = *gathered;
-    let cluster = Cluster::read(ledger.names.get(way.cluster));
-    let service = || topology.services(way.dest).first().map(|(service, _)| topology.host(*service));
-    let address = || way.dest.show(&ledger.names).to_string();
-    if way.side == Side::Inbound {
-        return ("(inbound only)".to_owned(), service().unwrap_or_else(address));
-    }
-    let host = || Some(String::from_utf8_lossy(cluster.host).into_owned()).filter(|host| !host.is_empty());
-    let known = match (cluster.direction, way.protocol) {
-        // TCP goes by address: who owns that is who was meant, whatever cluster was chosen.
-        (Direction::Outbound, crate::leg::Protocol::Tcp) => service().or_else(host),
-        (Direction::Outbound, crate::leg::Protocol::Http) => host(),
-        _ => service().or_else(|| topology.virtual_services(way.dest).next().map(|service| topology.host(service))),
-    };
-    (claims::source(ledger, topology, way), known.unwrap_or_else(address))
 }

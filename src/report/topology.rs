@@ -1,0 +1,73 @@
+//! Whose the addresses are, with what that rests on.
+
+use serde::Serialize;
+
+use super::Gathered;
+
+/// An address that the lines tell something of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Address {
+    /// The address, without a port.
+    pub address: String,
+    /// `pod`: a proxy said that it is its own. `gateway`: a proxy that is dialled itself and goes on from there. `virtual`: dialled
+    /// to reach a service's endpoints. `endpoint`: answered for a service, no more is known of it.
+    pub kind: &'static str,
+    /// The pod, if an envelope named it.
+    pub pod: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its workload: the pod's name without the random parts.
+    pub workload: Option<String>,
+    /// The services that it serves or stands for, by port.
+    pub services: Vec<Belonging>,
+}
+
+/// What an address is to a service.
+#[derive(Clone, Debug, Serialize)]
+pub struct Belonging {
+    /// The port.
+    pub port: u16,
+    /// The service's host.
+    pub service: String,
+    /// What this rests on: `inbound-cluster` and `server-name` are the server's own proxy's words, `answered` is a caller's,
+    /// `sibling` is another pod of the same workload, `dialled` is what callers dialled to get there.
+    pub by: &'static str,
+}
+
+/// The table of addresses, sorted.
+pub(super) fn addresses(gathered: &Gathered<'_>) -> Vec<Address> {
+    let Gathered { ledger, topology, .. } = *gathered;
+    let mut found: Vec<Address> = topology
+        .addresses()
+        .map(|(ip, belongings)| {
+            let pod = topology.pod_of(ip);
+            let kind = if topology.is_gateway(ip) {
+                "gateway"
+            } else if topology.is_pod(ip) {
+                "pod"
+            } else if belongings.iter().any(|(.., proof)| proof.is_some()) {
+                "endpoint"
+            } else {
+                "virtual"
+            };
+            let named = |name| ledger.show(name).into_owned();
+            let services = belongings.into_iter().map(|(port, service, proof)| Belonging {
+                port,
+                service: topology.host(service),
+                by: proof.map_or("dialled", crate::topology::Proof::name),
+            });
+            let mut services: Vec<Belonging> = services.collect();
+            services.sort_by(|a, b| (a.port, &a.service, a.by).cmp(&(b.port, &b.service, b.by)));
+            Address {
+                address: ip.show(&ledger.names).to_string(),
+                kind,
+                pod: pod.map(|(_, pod)| named(pod)),
+                namespace: pod.filter(|(namespace, _)| !namespace.is_none()).map(|(namespace, _)| named(namespace)),
+                workload: topology.workload_of(ip).map(|(_, workload)| named(workload)),
+                services,
+            }
+        })
+        .collect();
+    found.sort_by(|a, b| a.address.cmp(&b.address));
+    found
+}
