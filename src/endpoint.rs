@@ -152,6 +152,20 @@ impl Ip {
         }
     }
 
+    /// Whether two addresses share the first half of what tells hosts apart, as pods of a cluster mostly do: 16 bits of
+    /// an IPv4 address, 64 of an IPv6 one.
+    pub fn is_near(self, other: Ip, names: &Names) -> bool {
+        let prefix = |ip: Ip| std::str::from_utf8(names.get(Sym(ip.payload()))).ok()?.parse::<Ipv6Addr>().ok();
+        match (self.0 >> KIND, other.0 >> KIND) {
+            (V4, V4) => self.payload() >> 16 == other.payload() >> 16,
+            (V6, V6) => match (prefix(self), prefix(other)) {
+                (Some(one), Some(two)) => one.segments()[..4] == two.segments()[..4],
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Whether it is an IPv6 address.
     pub const fn is_v6(self) -> bool {
         self.0 >> KIND == V6
@@ -270,6 +284,23 @@ mod tests {
         assert_eq!(read("[::ffff:10.0.0.1]:80"), read("10.0.0.1:80"));
         assert_eq!(read("envoy://connect_originate/10.244.0.32:9080"), read("10.244.0.32:9080"));
         assert_eq!(read("10.0.0.1:80").ip(), read("10.0.0.1:81").ip());
+    }
+
+    #[test]
+    fn pods_of_a_cluster_are_near_each_other() {
+        let mut names = Names::default();
+        for (one, other, near) in [
+            ("10.12.1.6", "10.12.0.12", true),
+            ("10.0.23.221", "10.12.0.12", false),
+            ("fd00:12::b20", "fd00:12::1", true),
+            ("fd00:13::b20", "fd00:12::1", false),
+            ("10.12.1.6", "fd00:12::1", false),
+            ("-", "-", false),
+        ] {
+            let mut ip = |text: &str| Endpoint::read(text.as_bytes(), &mut names).ip();
+            let (one, other) = (ip(one), ip(other));
+            assert_eq!(one.is_near(other, &names), near, "{one:?} {other:?}");
+        }
     }
 
     #[test]

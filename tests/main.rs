@@ -10,6 +10,7 @@ mod envelopes;
 mod formats;
 mod layers;
 mod properties;
+mod published;
 mod registry;
 mod samples;
 mod tool;

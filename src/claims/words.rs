@@ -46,6 +46,9 @@ impl Claims<'_> {
 
     /// The service or pod that an endpoint belongs to, in one word; else its address.
     pub(crate) fn owner(&self, endpoint: Endpoint) -> String {
+        if endpoint.is_none() {
+            return "a server that the lines do not name".to_owned();
+        }
         self.owners(endpoint).into_iter().next().unwrap_or_else(|| self.show(endpoint))
     }
 

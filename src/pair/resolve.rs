@@ -19,6 +19,9 @@ const MANY: usize = 4096;
 /// How many neighbours on each side.
 const NEIGHBOURS: usize = 16;
 
+/// The port of ztunnels' tunnels, which the first of them printed instead of the one inside.
+const TUNNEL: u16 = 15008;
+
 /// What became of a group.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
@@ -136,8 +139,9 @@ fn fit(out: &Leg, inn: &Leg) -> Option<Match> {
     match (out.protocol, inn.protocol) {
         (Protocol::Tcp, Protocol::Tcp) if same_wire => Some(if same_server { Match::Tuple } else { Match::Source }),
         // Only ztunnels give TCP connections a key.
-        (Protocol::Tcp, Protocol::Tcp) if out.request != 0 && out.request == inn.request && same_server => {
-            Some(Match::Bytes)
+        (Protocol::Tcp, Protocol::Tcp) if out.request != 0 && out.request == inn.request => {
+            let tunnelled = out.server.port() == TUNNEL && out.server.ip() == inn.server.ip();
+            (same_server || tunnelled).then_some(Match::Bytes)
         }
         (Protocol::Http, Protocol::Http) if out.request != 0 && out.request == inn.request => {
             match (same_wire, same_server) {

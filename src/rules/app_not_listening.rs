@@ -1,5 +1,7 @@
 //! A server whose proxy cannot reach its own application.
 
+use std::collections::BTreeSet;
+
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list, noun};
 use crate::cluster::Direction;
@@ -58,7 +60,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "{} to {} reached the proxy of {}, and its own application did not take them: {}{}{from}",
                     noun(ways),
                     claims.destinations(&servers),
-                    list(claims.names(servers.iter().map(|seen| seen.way.pod))),
+                    reached(claims, &servers),
                     claims.flags(&servers),
                     claims.transport(&servers),
                 ),
@@ -67,6 +69,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             }
         },
     );
+}
+
+/// The pods that were reached, else their addresses.
+fn reached(claims: &Claims<'_>, servers: &[Seen<'_>]) -> String {
+    let pods: BTreeSet<String> = servers.iter().map(|seen| claims.pod_or_address(seen.way.dest.ip())).collect();
+    list(pods.into_iter().collect::<Vec<_>>().into_iter())
 }
 
 fn is_deaf(seen: &Seen<'_>) -> bool {

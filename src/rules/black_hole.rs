@@ -59,7 +59,13 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             } else {
                 (
                     format!("{proxies} dialled {destinations}, and {how}: only what is registered is allowed"),
-                    "add a ServiceEntry for it, or set outboundTrafficPolicy to ALLOW_ANY".to_owned(),
+                    if ways.iter().all(|seen| seen.way.dest.ip().is_private(&claims.ledger.names)) {
+                        "if it is a service of the mesh, let these proxies see it (Sidecar egress hosts, exportTo, the port in \
+                         its Service); else add a ServiceEntry, or set outboundTrafficPolicy to ALLOW_ANY"
+                    } else {
+                        "add a ServiceEntry for it, or set outboundTrafficPolicy to ALLOW_ANY"
+                    }
+                    .to_owned(),
                 )
             };
             Verdict {

@@ -1,7 +1,7 @@
 //! A connection that could not be made to where it was meant to go.
 
 use super::rule;
-use crate::claims::{Claims, Verdict, noun};
+use crate::claims::{Claims, Seen, Verdict, noun};
 use crate::cluster::Direction;
 use crate::field::flag::Class;
 use crate::finding::Grade;
@@ -48,12 +48,27 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "check that the endpoints are ready and listen on the target port, and that no NetworkPolicy is in the way",
                 )
             };
+            let ambient = ways.iter().any(|seen| is_ambient(claims, seen));
             Verdict {
                 grade: Grade::Likely,
                 why: format!("{why}; {} failed{}", noun(ways), claims.changed(ways)),
-                fix: fix.to_owned(),
-                check: format!("istioctl proxy-config endpoints {}", claims.one_pod(ways)),
+                fix: if ambient { AMBIENT } else { fix }.to_owned(),
+                check: if ambient {
+                    "kubectl get networkpolicies -A; istioctl ztunnel-config workloads".to_owned()
+                } else {
+                    format!("istioctl proxy-config endpoints {}", claims.one_pod(ways))
+                },
             }
         },
     );
+}
+
+/// What to do where a ztunnel could not connect.
+pub(super) const AMBIENT: &str = "check that a NetworkPolicy lets the tunnel's port 15008 through, that a ztunnel runs on the \
+                                  server's node, and that the application listens";
+
+/// Whether a ztunnel wrote the lines: it says why in words of its own.
+pub(super) fn is_ambient(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
+    // Envoy writes no blanks.
+    seen.way.transport == seen.way.termination && claims.ledger.show(seen.way.transport).contains(' ')
 }

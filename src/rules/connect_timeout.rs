@@ -45,6 +45,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             } else {
                 format!("at {}", claims.hosts(ways))
             };
+            let ambient = ways.iter().any(|seen| super::connect_failed::is_ambient(claims, seen));
             Verdict {
                 grade: Grade::Likely,
                 why: format!(
@@ -56,8 +57,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.transport(ways),
                     claims.changed(ways),
                 ),
-                fix: "look for a NetworkPolicy or a firewall in between, and whether anybody has that address still"
-                    .to_owned(),
+                fix: if ambient {
+                    super::connect_failed::AMBIENT
+                } else {
+                    "look for a NetworkPolicy or a firewall in between, and whether anybody has that address still"
+                }
+                .to_owned(),
                 check: "kubectl get networkpolicies -A; kubectl get pods,svc -A -o wide".to_owned(),
             }
         },

@@ -41,7 +41,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let subset = String::from_utf8_lossy(ways[0].cluster.subset).into_owned();
             let time = when(ways);
             let answered = claims.answered_around(ways, time);
-            let fix = if subset.is_empty() {
+            let unnamed = ways.iter().all(|seen| seen.way.cluster.is_none());
+            let fix = if unnamed {
+                "the cluster is not printed (Istio 1.9 and older): look at the routes to that host for a subset or service whose \
+                 pods are gone, and whether the address is registered if only what is registered is allowed"
+                    .to_owned()
+            } else if subset.is_empty() {
                 "check that pods of the service are ready (selector, readiness, rollout), and outlier detection"
                     .to_owned()
             } else {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list};
 use crate::cluster::Direction;
+use crate::endpoint::Ip;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
 use crate::names::Sym;
@@ -13,7 +14,8 @@ use crate::topology::Topology;
 rule! {
     /// ## What it finds
     /// TCP connections whose original destination is a pod of one service, while Envoy sent them to the cluster of
-    /// another, and to another address than the one that was dialled. Some fail (`UF,URX`); worse, some succeed and
+    /// another, and to another address than the one that was dialled. Where nothing is known of the destination: an address
+    /// among the callers' own that was taken to one that is not, by a cluster that never answered. Some fail (`UF,URX`); worse, some succeed and
     /// talk to the wrong server. Once a cluster is known to do so, everything that it took elsewhere belongs to it, and
     /// so do calls of pods to themselves that Istio 1.3 to 1.5 black-hole on such a port.
     ///
@@ -24,7 +26,7 @@ rule! {
     ///
     /// ## How sure
     /// Proven with the leg of the wrong server; likely if the owner of the destination is known; suspect if the address was only
-    /// dialled straight before.
+    /// dialled straight before, or only lies where pods are.
     ///
     /// ## Why it matters
     /// TCP is routed by address and port alone. A Service without an address (ExternalName, a ServiceEntry without
@@ -52,7 +54,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let (own, stolen): (Vec<Seen<'_>>, Vec<Seen<'_>>) =
                 ways.iter().partition(|seen| seen.cluster.direction == Direction::BlackHole);
             let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest)).collect();
-            let owner = if owners.is_empty() { "another pod".to_owned() } else { list(owners.into_iter().collect::<Vec<_>>().into_iter()) };
+            let owner = if owners.is_empty() { "the range of the callers' own addresses, where pods are".to_owned() } else { list(owners.into_iter().collect::<Vec<_>>().into_iter()) };
             let host = String::from_utf8_lossy(stolen[0].cluster.host);
             let port = stolen[0].cluster.port.unwrap_or_default();
             let v6 = stolen.iter().all(|seen| seen.way.dest.ip().is_v6());
@@ -170,7 +172,25 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     // An address that was dialled straight before is a server's own, not a service's.
     let straight = claims.straight(way.dest);
     let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip()) || straight;
-    known && !claims.topology.serves(way.dest, seen.cluster.host)
+    if known {
+        return !claims.topology.serves(way.dest, seen.cluster.host);
+    }
+    !answered && is_misplaced(claims, seen)
+}
+
+/// Whether a connection that could not be made was to an address among the callers' own, where pods are, and was taken
+/// to one that is not: a service's address would lead the other way round. Nothing else is known of the destination.
+fn is_misplaced(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
+    let (way, names) = (seen.way, &claims.ledger.names);
+    let private = way.dest.ip().is_private(names) && way.host.ip().is_private(names);
+    let near = |ip: Ip| ip.is_near(way.client, names);
+    way.failed_to_connect()
+        && private
+        && !way.client.is_none()
+        && !way.host.is_none()
+        && near(way.dest.ip())
+        && !near(way.host.ip())
+        && claims.answering(way.cluster).is_empty()
 }
 
 fn grade(claims: &Claims<'_>, ways: &[Seen<'_>]) -> Grade {

@@ -58,7 +58,8 @@ pub(super) fn read(record: &Record<'_>, wrapped: &Wrapped, ends: &mut Ends, name
     let bytes = (record.raw(Field::BytesReceived), record.raw(Field::BytesSent));
     let key = FixedState::with_seed(1).hash_one((
         ends.peer.ip().show(names).to_string(),
-        server.show(names).to_string(),
+        // Without its port: old releases print the tunnel's on the client's side.
+        server.ip().show(names).to_string(),
         bytes,
     ));
     Some(Told {

@@ -60,10 +60,12 @@ pub(super) fn way(
     }
     // A gateway's clients are the world.
     let client = if side == Side::Gateway { Ip::NONE } else { client };
-    let termination = match told {
-        Some(_) => record.plain(Field::Error),
-        None => record.plain(Field::ConnectionTerminationDetails),
+    // A ztunnel has one text for why it closed, or could not connect.
+    let (termination, transport) = match told {
+        Some(_) => (Field::Error, Field::Error),
+        None => (Field::ConnectionTerminationDetails, Field::UpstreamTransportFailureReason),
     };
+    let termination = record.plain(termination);
     let plain = Way {
         side,
         protocol,
@@ -94,7 +96,7 @@ pub(super) fn way(
         client,
         sni: intern(Field::RequestedServerName),
         details: intern(Field::ResponseCodeDetails),
-        transport: intern(Field::UpstreamTransportFailureReason),
+        transport: intern(transport),
         termination: names.intern(termination),
         unknown_flags: if flags.any(Flags::UNKNOWN) {
             names.intern(&Flags::unknown_tokens(record.plain(Field::ResponseFlags)))
