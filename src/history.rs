@@ -34,6 +34,8 @@ impl Caller {
 pub struct Change {
     /// Whose connections.
     pub caller: Caller,
+    /// Which of the caller's pods, by its address; none where they are not told apart.
+    pub client: Ip,
     /// Their destination.
     pub dest: Endpoint,
     /// The cluster before.
@@ -50,20 +52,42 @@ pub struct Change {
     pub mixed: bool,
 }
 
+impl Change {
+    const NONE: Change = Change {
+        caller: Caller { namespace: Sym::NONE, workload: Sym::NONE, address: Ip::NONE },
+        client: Ip::NONE,
+        dest: Endpoint::NONE,
+        from: Sym::NONE,
+        to: Sym::NONE,
+        last: Micros::NONE,
+        first: Micros::NONE,
+        back: None,
+        mixed: false,
+    };
+}
+
 /// All changes.
 #[derive(Debug, Default)]
 pub struct History {
     changes: Vec<Change>,
 }
 
+/// A way, by its number.
+type Used<'l> = (u32, &'l Way, &'l Entry);
+
 /// What went on one cluster: when, and over which ways.
 type Taken = Vec<Span>;
 
 impl History {
-    /// Finds the changes of all client-side TCP connections.
+    /// Finds the changes of all client-side TCP connections. Each pod has a proxy of its own, so each is looked at by itself
+    /// where the ledger tells them apart.
     pub fn of(ledger: &Ledger) -> History {
-        let mut taken: BTreeMap<(Caller, Endpoint), BTreeMap<Sym, Taken>> = BTreeMap::new();
-        for (_, way, entry) in ledger.iter() {
+        let mut clients: BTreeMap<u32, Vec<(Ip, &[Span])>> = BTreeMap::new();
+        for (way, client, spans) in ledger.clients() {
+            clients.entry(way).or_default().push((client, spans));
+        }
+        let mut ways: BTreeMap<(Caller, Endpoint), Vec<Used<'_>>> = BTreeMap::new();
+        for (number, way, entry) in ledger.iter() {
             if way.side != Side::Outbound || way.protocol != Protocol::Tcp || way.dest.is_none() {
                 continue;
             }
@@ -72,13 +96,30 @@ impl History {
                 continue;
             }
             if Direction::of(ledger.names.get(way.cluster)).is_outbound() {
-                let clusters = taken.entry((Caller::of(way), way.dest)).or_default();
-                clusters.entry(way.cluster).or_default().extend(spans(entry));
+                ways.entry((Caller::of(way), way.dest)).or_default().push((number, way, entry));
             }
         }
-        taken.retain(|_, clusters| clusters.len() > 1);
-        let changes = taken.iter().flat_map(|((caller, dest), clusters)| changes(*caller, *dest, clusters));
-        History { changes: changes.collect() }
+        ways.retain(|_, ways| ways.iter().any(|(_, way, _)| way.cluster != ways[0].1.cluster));
+        let mut found = Vec::new();
+        for ((caller, dest), ways) in ways {
+            let apart = ways.iter().all(|(number, ..)| clients.contains_key(number));
+            let mut taken: BTreeMap<Ip, BTreeMap<Sym, Taken>> = BTreeMap::new();
+            for (number, way, entry) in ways {
+                if !apart {
+                    let clusters = taken.entry(Ip::NONE).or_default();
+                    clusters.entry(way.cluster).or_default().extend(spans(entry));
+                    continue;
+                }
+                for (client, spans) in clients.get(&number).into_iter().flatten().filter(|(ip, _)| *ip != dest.ip()) {
+                    let clusters = taken.entry(*client).or_default();
+                    clusters.entry(way.cluster).or_default().extend(spans.iter().copied());
+                }
+            }
+            for (client, clusters) in taken.into_iter().filter(|(_, clusters)| clusters.len() > 1) {
+                found.extend(changes(Change { caller, client, dest, ..Change::NONE }, &clusters));
+            }
+        }
+        History { changes: found }
     }
 
     /// Every change, in no telling order.
@@ -93,7 +134,7 @@ impl History {
     }
 }
 
-/// When connections of a way began. Lines without a time tell nothing.
+/// When connections of a way began, all of its clients together. Lines without a time tell nothing.
 fn spans(entry: &Entry) -> impl Iterator<Item = Span> {
     let whole = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
     let told = entry.timeline.spans();
@@ -101,7 +142,7 @@ fn spans(entry: &Entry) -> impl Iterator<Item = Span> {
     told.iter().copied().chain(whole)
 }
 
-fn changes(caller: Caller, dest: Endpoint, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
+fn changes(of: Change, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
     let moments = |cluster: Sym| {
         let spans = clusters.get(&cluster).into_iter().flatten();
         spans.flat_map(|span| [span.first, span.last])
@@ -114,7 +155,7 @@ fn changes(caller: Caller, dest: Endpoint, clusters: &BTreeMap<Sym, Taken>) -> V
         let (last, from) = others.filter_map(|from| Some((before(&from)?, from))).max_by_key(|(last, _)| *last)?;
         let mixed = moments(from).any(|at| first < at && at < end);
         let back = moments(from).filter(|at| *at > end).min().map(|again| (end, again));
-        Some(Change { caller, dest, from, to, last, first, back: back.filter(|_| !mixed), mixed })
+        Some(Change { from, to, last, first, back: back.filter(|_| !mixed), mixed, ..of })
     };
     clusters.keys().filter_map(|to| change(*to)).collect()
 }

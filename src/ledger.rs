@@ -12,7 +12,7 @@ use hashbrown::{HashMap, HashTable};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
-use crate::measure::{Spread, Timeline};
+use crate::measure::{Span, Spread, Timeline};
 use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
 use crate::scan::{Count, Scanned};
@@ -76,8 +76,35 @@ pub struct Entry {
     pub silent: Spread,
     /// What only pairs tell, if something did.
     pub odd: Option<Box<Odd>>,
+    /// Which clients' addresses used it, where the timeline is not kept.
+    few: Few,
     /// The latest of them once there are enough: what comes behind it need not be looked at.
     enough: Option<(Micros, Origin)>,
+}
+
+/// A few addresses and when they were met; none any more once there are too many.
+#[derive(Clone, Debug, Default)]
+struct Few {
+    list: Vec<(Ip, Span)>,
+    many: bool,
+}
+
+impl Few {
+    /// A workload with more pods than this is told as a whole.
+    const MOST: usize = 8;
+
+    fn add(&mut self, ip: Ip, at: Micros) {
+        if self.many {
+            return;
+        }
+        if let Some((_, span)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
+            span.add(at);
+        } else if self.list.len() < Few::MOST {
+            self.list.push((ip, Span { first: at, last: at, count: 1 }));
+        } else {
+            *self = Few { list: Vec::new(), many: true };
+        }
+    }
 }
 
 /// What is odd between the two legs of a way's TCP connections.
@@ -242,8 +269,10 @@ impl Ledger {
             if leading.protocol == Protocol::Tcp && (leading.direct || leading.failed) {
                 entry.timeline.add(leading.start);
                 note(&mut self.clients, (leading.way, leading.peer.ip()), leading.start);
+            } else if leading.protocol == Protocol::Tcp {
+                entry.few.add(leading.peer.ip(), leading.start);
             }
-            if !way.failed_to_connect() && !leading.server.is_none() {
+            if !way.flags.is_failure() && !leading.server.is_none() {
                 note(&mut self.answers, (way.cluster, leading.server), leading.start);
             }
         }
@@ -279,9 +308,14 @@ impl Ledger {
         self.answers.iter().map(|((cluster, host), times)| (*cluster, *host, times))
     }
 
-    /// Which clients' addresses used a way that failed or led straight to what was dialled, and when; in no order.
-    pub fn clients(&self) -> impl Iterator<Item = (u32, Ip, &Timeline)> {
-        self.clients.iter().map(|((way, client), times)| (*way, *client, times))
+    /// Which clients' addresses used a way of TCP, and when; in no order. Ways that more clients used than can be kept are
+    /// left out.
+    pub fn clients(&self) -> impl Iterator<Item = (u32, Ip, &[Span])> {
+        let kept = self.clients.iter().map(|((way, client), times)| (*way, *client, times.spans()));
+        let few = self.entries.iter().enumerate().flat_map(|(number, entry)| {
+            entry.few.list.iter().map(move |(client, span)| (number as u32, *client, std::slice::from_ref(span)))
+        });
+        kept.chain(few)
     }
 
     /// By server: requests, milliseconds in its proxy, milliseconds of those in the application; in no order.
@@ -410,5 +444,6 @@ fn most_lines(way: &Way) -> usize {
         return Count::EARLIEST;
     }
     let misled = way.direct || way.protocol == Protocol::Tcp || way.status >= 500;
-    usize::from(way.side != Side::Inbound && misled)
+    // A server's lines without SNI show who comes without mTLS.
+    usize::from(if way.side == Side::Inbound { way.sni.is_none() } else { misled })
 }

@@ -19,6 +19,11 @@ impl Span {
         self.join(&Span { first: at, last: at, count: 1 });
     }
 
+    /// Whether two spans overlap, or are no more than so many milliseconds apart.
+    pub fn is_near(&self, other: &Span, millis: i64) -> bool {
+        self.first <= other.last.plus_millis(millis) && other.first <= self.last.plus_millis(millis)
+    }
+
     /// Takes another's counts.
     pub fn join(&mut self, other: &Span) {
         let known = |at: Micros| at != Micros::NONE;
@@ -93,24 +98,25 @@ impl Timeline {
         self.spans.iter().map(|span| span.count).sum()
     }
 
-    /// Whether a connection is known to have begun between two moments, these included.
-    pub fn has_between(&self, from: Micros, to: Micros) -> bool {
-        self.moments().any(|moment| from <= moment && moment <= to)
-    }
-
     /// The last moment before `at` at which a connection is known to have begun.
     pub fn before(&self, at: Micros) -> Option<Micros> {
-        self.moments().filter(|moment| *moment < at).max()
+        moments(&self.spans).filter(|moment| *moment < at).max()
     }
 
     /// The first moment after `at` at which a connection is known to have begun.
     pub fn after(&self, at: Micros) -> Option<Micros> {
-        self.moments().filter(|moment| *moment > at).min()
+        moments(&self.spans).filter(|moment| *moment > at).min()
     }
+}
 
-    fn moments(&self) -> impl Iterator<Item = Micros> {
-        self.spans.iter().flat_map(|span| [span.first, span.last])
-    }
+/// The moments at which connections are known to have begun.
+pub fn moments(spans: &[Span]) -> impl Iterator<Item = Micros> {
+    spans.iter().flat_map(|span| [span.first, span.last])
+}
+
+/// Whether a connection is known to have begun between two moments, these included.
+pub fn has_between(spans: &[Span], from: Micros, to: Micros) -> bool {
+    moments(spans).any(|moment| from <= moment && moment <= to)
 }
 
 /// How long things took, in milliseconds to two digits: 1003 and 1047 are both 1000. Only the extremes are exact.

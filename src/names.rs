@@ -116,6 +116,12 @@ pub fn workload(pod: &[u8]) -> &[u8] {
     }
 }
 
+/// Whether a name can only be that of a Deployment's pod: it ends in a hash and a suffix.
+pub fn is_replica(pod: &[u8]) -> bool {
+    let parts = rsplit(pod).and_then(|(rest, last)| Some((rsplit(rest)?, last)));
+    parts.is_some_and(|((name, hash), last)| !name.is_empty() && is_hash(hash) && is_suffix(last))
+}
+
 /// Whether a part of a name can only be a hash: eight to ten letters, digits among them. Names in examples and tests
 /// have letters in them that Kubernetes leaves out.
 fn is_hash(part: &[u8]) -> bool {

@@ -123,6 +123,8 @@ pub struct Topology {
     siblings: BTreeMap<(Sym, Sym, u16), BTreeSet<Service>>,
     /// Services that have an endpoint whose proxy wrote lines.
     meshed: BTreeSet<Service>,
+    /// Destinations that were connected as they are, without any cluster's choice: servers' own addresses.
+    straight: BTreeSet<Endpoint>,
 }
 
 impl Topology {
@@ -142,7 +144,7 @@ impl Topology {
                 }
             }
         }
-        for (ip, (namespace, pod)) in &topology.pods {
+        for (ip, (namespace, pod)) in topology.pods.iter().filter(|(_, (_, pod))| !pod.is_none()) {
             if let Some(workload) = ledger.names.find(names::workload(ledger.names.get(*pod))) {
                 topology.workloads.insert(*ip, (*namespace, workload));
             }
@@ -150,6 +152,8 @@ impl Topology {
         for fact in ledger.facts() {
             topology.learn_service(*fact, &ledger.names);
         }
+        topology.straight =
+            ledger.ways().iter().filter(|way| is_straight(way, &ledger.names)).map(|way| way.dest).collect();
         for way in ledger.ways() {
             topology.learn_virtual(way, &ledger.names);
             if way.side == Side::Gateway {
@@ -215,7 +219,8 @@ impl Topology {
             return;
         }
         self.dialled.entry(way.cluster).or_default().insert(way.dest);
-        if !way.failed_to_connect() && !self.pods.contains_key(&way.dest.ip()) {
+        let own = self.pods.contains_key(&way.dest.ip()) || self.straight.contains(&way.dest);
+        if !way.failed_to_connect() && !own {
             self.virtuals.entry(way.dest).or_default().insert(Service(self.hosts.intern(cluster.host)));
         }
     }
@@ -252,6 +257,24 @@ impl Topology {
     /// The services that were reached by dialling this address, if it is no endpoint itself.
     pub fn virtual_services(&self, endpoint: Endpoint) -> impl Iterator<Item = Service> {
         self.virtuals.get(&endpoint).into_iter().flatten().copied()
+    }
+
+    /// Whether this address was connected as it is, without any cluster's choice.
+    pub fn is_straight(&self, dest: Endpoint) -> bool {
+        self.straight.contains(&dest)
+    }
+
+    /// How many addresses that had been connected as they are a cluster took elsewhere.
+    pub fn redirected(&self, cluster: Sym) -> usize {
+        let dialled = self.dialled.get(&cluster).into_iter().flatten();
+        dialled.filter(|dest| self.straight.contains(dest)).count()
+    }
+
+    /// Whether the server's own proxy says that it serves there, or that the address is its own.
+    pub fn is_endpoint(&self, endpoint: Endpoint) -> bool {
+        let told = self.services.get(&endpoint).into_iter().flatten();
+        let own = |proof: &Proof| matches!(proof, Proof::InboundCluster | Proof::ServerName);
+        self.is_pod(endpoint.ip()) || told.into_iter().any(|(_, proof)| own(proof))
     }
 
     /// Whether an address is a pod's, as far as proxies said so.
@@ -351,6 +374,15 @@ impl Topology {
             Alone::NoSidecarSeen
         }
     }
+}
+
+/// Whether connections of a way went to the address that was dialled because no listener knew it.
+fn is_straight(way: &Way, names: &Names) -> bool {
+    way.side == Side::Outbound
+        && way.direct
+        && !way.dest.is_none()
+        && !way.failed_to_connect()
+        && Direction::of(names.get(way.cluster)) == Direction::Passthrough
 }
 
 /// Whether a host is not one of a Kubernetes service. Absent hosts are not external.

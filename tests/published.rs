@@ -36,7 +36,8 @@ fn the_cause_that_a_source_describes_is_among_the_findings() {
     };
     for line in corpus.lines() {
         let published: Value = serde_json::from_str(line).unwrap();
-        let lines: Vec<&str> = published["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        let lines: Vec<&str> =
+            published["lines"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
         let report = json(&run_with(&["-o", "json"], (lines.join("\n") + "\n").as_bytes()));
         let cause = published["expect"]["cause"].as_str().unwrap();
         let names = CAUSES.iter().find(|(known, _)| *known == cause).unwrap_or_else(|| panic!("{cause} is new")).1;

@@ -6,7 +6,8 @@ use super::{Claims, Seen, list};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
 use crate::history::{Caller, Change};
-use crate::leg::Way;
+use crate::measure::{Span, has_between, moments};
+use crate::names::Sym;
 
 impl Claims<'_> {
     /// When these connections began to go this way, and when they stopped, as the end of a sentence.
@@ -30,9 +31,13 @@ impl Claims<'_> {
                 "before, they went through {before}; the change came to one after the other from {start} to {latest}"
             )
         };
-        let back = changes.iter().filter_map(|change| change.back);
-        let back = match (back.clone().map(|(end, _)| end).max(), back.map(|(_, again)| again).min()) {
-            (Some(end), Some(again)) => format!("; it was over between {end} and {again}"),
+        // Of those that did not come back some may have stopped, and some still go there.
+        let over: Vec<(Micros, Micros)> = changes.iter().filter_map(|change| change.back).collect();
+        let (end, again) = (over.iter().map(|(end, _)| *end).max(), over.iter().map(|(_, again)| *again).min());
+        let back = match (end, again) {
+            (Some(end), Some(again)) if over.len() == changes.len() && end < again => {
+                format!("; it was over between {end} and {again}")
+            }
             _ => String::new(),
         };
         format!(". {}{back}{}{}", capital(&together), self.stale(ways, &changes), self.lagging(ways, &changes))
@@ -63,26 +68,17 @@ impl Claims<'_> {
 
     /// The proxies that went on by the old way while others were on the new.
     fn stale(&self, ways: &[Seen<'_>], changes: &[&Change]) -> String {
-        let numbers: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
-        let end = ways.iter().map(|seen| seen.entry.counts.last).max().unwrap_or_default();
-        let destinations: BTreeSet<Endpoint> = changes.iter().map(|change| change.dest).collect();
-        let (Some(start), Some(before)) =
-            (changes.iter().map(|change| change.first).min(), changes.first().map(|change| change.from))
-        else {
+        let moved: BTreeSet<Ip> = self.users(ways).map(|(client, _)| client).collect();
+        let (Some(start), false) = (changes.iter().map(|change| change.first).min(), moved.is_empty()) else {
             return String::new();
         };
-        let ways = self.ledger.ways();
-        let old = |way: &Way| way.cluster == before && destinations.contains(&way.dest);
-        let moved: BTreeSet<Ip> =
-            self.ledger.clients().filter(|(way, ..)| numbers.contains(way)).map(|(_, client, _)| client).collect();
-        let stayed: BTreeSet<String> = self
-            .ledger
-            .clients()
-            .filter(|(way, client, times)| {
-                old(&ways[*way as usize]) && !moved.contains(client) && times.has_between(start, end)
-            })
-            .map(|(_, client, _)| self.pod_or_address(client))
-            .collect();
+        // Once all have gone back, those that come later say nothing.
+        let over = changes.iter().any(|change| change.back.is_some());
+        let last = ways.iter().map(|seen| seen.entry.counts.last).max().unwrap_or_default();
+        let end = if over { last } else { Micros(i64::MAX) };
+        let old = self.old(changes);
+        let stayed = old.iter().filter(|(client, times)| !moved.contains(client) && has_between(times, start, end));
+        let stayed: BTreeSet<String> = stayed.map(|(client, _)| self.pod_or_address(*client)).collect();
         if stayed.is_empty() {
             return String::new();
         }
@@ -92,19 +88,15 @@ impl Claims<'_> {
 
     /// The proxies that still took the new way after others had gone back to the old one.
     fn lagging(&self, ways: &[Seen<'_>], changes: &[&Change]) -> String {
-        let numbers: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
-        let destinations: BTreeSet<Endpoint> = changes.iter().map(|change| change.dest).collect();
-        let Some(before) = changes.first().map(|change| change.from) else { return String::new() };
         let mut new: BTreeMap<Ip, Micros> = BTreeMap::new();
-        for (_, client, times) in self.ledger.clients().filter(|(way, ..)| numbers.contains(way)) {
+        for (client, times) in self.users(ways) {
             let last = new.entry(client).or_default();
-            *last = times.spans().last().map_or(*last, |span| span.last.max(*last));
+            *last = moments(times).max().map_or(*last, |moment| moment.max(*last));
         }
         let mut returned: BTreeMap<Ip, Micros> = BTreeMap::new();
-        for (way, client, times) in self.ledger.clients() {
-            let way = &self.ledger.ways()[way as usize];
-            let again = new.get(&client).and_then(|last| times.after(*last));
-            if let Some(again) = again.filter(|_| way.cluster == before && destinations.contains(&way.dest)) {
+        for (client, times) in self.old(changes) {
+            let again = new.get(&client).and_then(|last| moments(times).filter(|moment| moment > last).min());
+            if let Some(again) = again {
                 let first = returned.entry(client).or_insert(again);
                 *first = again.min(*first);
             }
@@ -121,6 +113,23 @@ impl Claims<'_> {
         format!(
             "; {late} still went there after others had gone back at {back}: not all proxies have the same configuration"
         )
+    }
+
+    /// Which clients used these ways, and when.
+    fn users<'c>(&'c self, ways: &'c [Seen<'_>]) -> impl Iterator<Item = (Ip, &'c [Span])> {
+        ways.iter().filter_map(|seen| self.clients.get(&seen.number)).flatten().copied()
+    }
+
+    /// Which clients used the clusters that these changes led away from, to the same destinations, and when.
+    fn old(&self, changes: &[&Change]) -> Vec<(Ip, &[Span])> {
+        let before: BTreeSet<(Caller, Endpoint, Sym)> =
+            changes.iter().map(|change| (change.caller, change.dest, change.from)).collect();
+        let ways = self.ledger.ways();
+        let old = |number: &u32| {
+            let way = &ways[*number as usize];
+            before.contains(&(Caller::of(way), way.dest, way.cluster))
+        };
+        self.clients.iter().filter(|(number, _)| old(number)).flat_map(|(_, users)| users.iter().copied()).collect()
     }
 }
 

@@ -16,8 +16,8 @@ use crate::field::value::Micros;
 use crate::finding::{Finding, Grade, Meta};
 use crate::history::{Caller, History};
 use crate::ledger::{Entry, Evidence, Ledger};
-use crate::leg::{Side, Way};
-use crate::measure::{Span, Spread, Timeline};
+use crate::leg::{Protocol, Side, Way};
+use crate::measure::{Span, Spread, Timeline, has_between};
 use crate::topology::Topology;
 
 pub(crate) use words::{after, list, noun, ports};
@@ -47,10 +47,14 @@ pub struct Claims<'w> {
     lived: BTreeMap<Endpoint, Vec<&'w Timeline>>,
     /// When they could not be connected.
     missed: BTreeMap<Endpoint, Span>,
-    /// Private destinations that were connected as they are, without any cluster's choice.
-    straight: BTreeSet<Endpoint>,
     /// The client's ways that were answered on a server's way, and how often.
     answered: BTreeMap<u32, Vec<(u32, u64)>>,
+    /// Which clients' addresses used a way, and when, where the ledger tells.
+    clients: BTreeMap<u32, Vec<(Ip, &'w [Span])>>,
+    /// Hosts of clusters that take what is not theirs: nothing that they answered is theirs either.
+    pub(crate) thieves: BTreeSet<String>,
+    /// Who dialled which address around the mesh.
+    passed: BTreeSet<(Ip, Endpoint)>,
     /// Who could not connect to many addresses on one port, and to how many.
     scattered: BTreeMap<(Caller, u16), usize>,
     /// The ways that no rule took.
@@ -108,12 +112,18 @@ impl<'w> Claims<'w> {
             missed.entry(seen.way.host).or_default().join(&seen.span());
         }
         let clients = || left.iter().filter(|seen| seen.way.side == Side::Outbound && !seen.way.dest.is_none());
-        let straight = clients()
-            .filter(|seen| seen.way.direct && seen.cluster.direction == Direction::Passthrough)
-            .filter(|seen| !seen.way.failed_to_connect() && seen.way.dest.ip().is_private(&ledger.names));
         let mut answered: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
         for ((client, server), count) in links {
             answered.entry(*server).or_default().push((*client, *count));
+        }
+        let mut used: BTreeMap<u32, Vec<(Ip, &[Span])>> = BTreeMap::new();
+        for (way, client, spans) in ledger.clients() {
+            used.entry(way).or_default().push((client, spans));
+        }
+        let mut passed = BTreeSet::new();
+        for seen in clients().filter(|seen| seen.cluster.direction == Direction::Passthrough) {
+            let users = used.get(&seen.number).into_iter().flatten();
+            passed.extend(users.map(|(client, _)| (*client, seen.way.dest)));
         }
         let mut dialled: BTreeMap<(Caller, u16), BTreeSet<Endpoint>> = BTreeMap::new();
         for seen in clients().filter(|seen| seen.cluster.direction == Direction::Passthrough) {
@@ -123,6 +133,9 @@ impl<'w> Claims<'w> {
         }
         let many = dialled.into_iter().map(|(who, destinations)| (who, destinations.len()));
         Claims {
+            thieves: BTreeSet::new(),
+            passed,
+            clients: used,
             scattered: many.filter(|(_, count)| *count > SCATTERED).collect(),
             answered,
             taken: BTreeSet::new(),
@@ -134,7 +147,6 @@ impl<'w> Claims<'w> {
             alone: ledger.alone(),
             lived,
             missed,
-            straight: straight.map(|seen| seen.way.dest).collect(),
             left,
             meta,
             found: Vec::new(),
@@ -188,18 +200,30 @@ impl<'w> Claims<'w> {
     /// finding is counted there. While none is closed, lines count. None if nothing is left to be counted.
     pub(crate) fn count(&self, ways: &[Seen<'_>]) -> Option<u64> {
         let group: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
-        let elsewhere = |client: &u32| group.contains(client) || self.taken.contains(client);
+        let elsewhere = |way: &u32| !group.contains(way) && self.taken.contains(way);
         let (mut count, mut lines, mut closed) = (0, 0, false);
+        // A server's proxy that could not go on tells of a connection which the client's proxy could not make: the two
+        // lines have no address in common but the server's.
+        let mut both: BTreeMap<Endpoint, [u64; 2]> = BTreeMap::new();
         for seen in ways {
-            let counts = &seen.entry.counts;
-            count += counts.connections;
+            let (way, counts) = (seen.way, &seen.entry.counts);
             lines += counts.legs;
             closed |= counts.connections > 0;
+            if way.side == Side::Inbound {
+                both.entry(way.dest).or_default()[0] += counts.connections;
+            } else if way.failed_to_connect() && !way.host.is_none() {
+                both.entry(way.host).or_default()[1] += counts.connections;
+            } else {
+                let told = self.answers(seen.number).filter(|(server, _)| elsewhere(server));
+                count += counts.connections.saturating_sub(told.map(|(_, links)| links).sum());
+            }
             for (client, links) in self.answered.get(&seen.number).into_iter().flatten() {
-                count += if elsewhere(client) { 0 } else { *links };
+                let counted = group.contains(client) || elsewhere(client);
+                count += if counted { 0 } else { *links };
                 closed = true;
             }
         }
+        count += both.values().map(|[servers, clients]| servers.max(clients)).sum::<u64>();
         if closed { Some(count).filter(|count| *count > 0) } else { Some(lines) }
     }
 
@@ -255,22 +279,45 @@ impl<'w> Claims<'w> {
         (endpoint(way.dest), endpoint(way.host), way.flags.bits(), way.status, rest)
     }
 
+    /// On which server's ways a client's way was answered, and how often.
+    fn answers(&self, client: u32) -> impl Iterator<Item = (u32, u64)> {
+        self.links.range((client, 0)..=(client, u32::MAX)).map(|((_, server), links)| (*server, *links))
+    }
+
+    /// How many connections of a client's way are in a finding by their server's leg.
+    pub(crate) fn told(&self, seen: &Seen<'_>) -> u64 {
+        self.answers(seen.number).filter(|(server, _)| self.taken.contains(server)).map(|(_, links)| links).sum()
+    }
+
     /// The client's ways all of whose answers were of these server's ways: the same connections, seen from the other
-    /// end. They are taken out of what is left and put behind the others.
+    /// end.
     pub(crate) fn fold(&mut self, servers: impl Fn(&Claims<'w>, &Seen<'w>) -> bool) -> BTreeSet<u32> {
         let wanted: BTreeSet<u32> =
             self.left.iter().filter(|seen| servers(self, seen)).map(|seen| seen.number).collect();
-        let mut all: BTreeMap<u32, bool> = BTreeMap::new();
-        for (client, server) in self.links.keys() {
-            let folded = all.entry(*client).or_insert(true);
-            *folded &= wanted.contains(server);
+        let mut answers: BTreeMap<u32, u64> = BTreeMap::new();
+        for server in &wanted {
+            for (client, links) in self.answered.get(server).into_iter().flatten() {
+                *answers.entry(*client).or_default() += links;
+            }
         }
         let paired = |seen: &&Seen<'w>| {
             let counts = &seen.entry.counts;
             // A few of a way may have lost their other leg; most have not.
-            all.get(&seen.number) == Some(&true) && counts.paired * 2 > counts.connections
+            answers.get(&seen.number) == Some(&counts.paired) && counts.paired * 2 > counts.connections
         };
         self.left.iter().filter(paired).map(|seen| seen.number).collect()
+    }
+
+    /// The client's ways that were answered on these server's ways, and how often.
+    pub(crate) fn linked(&self, servers: &[Seen<'_>]) -> Vec<(Seen<'w>, u64)> {
+        let all = servers.iter().filter_map(|seen| self.answered.get(&seen.number)).flatten();
+        all.map(|(client, links)| (self.seen(*client), *links)).collect()
+    }
+
+    fn seen(&self, number: u32) -> Seen<'w> {
+        let way = &self.ledger.ways()[number as usize];
+        let cluster = Cluster::read(self.ledger.names.get(way.cluster));
+        Seen { number, way, entry: self.ledger.entry(number), cluster }
     }
 
     /// Files what events tell.
@@ -303,7 +350,7 @@ impl<'w> Claims<'w> {
 
     /// Whether an endpoint answered in a time.
     pub(crate) fn lived_in(&self, host: Endpoint, time: &Span) -> bool {
-        self.lived.get(&host).into_iter().flatten().any(|times| times.has_between(time.first, time.last))
+        self.lived.get(&host).into_iter().flatten().any(|times| has_between(times.spans(), time.first, time.last))
     }
 
     /// When an endpoint answered last before a time, and first after it.
@@ -313,30 +360,44 @@ impl<'w> Claims<'w> {
         (before, times().filter_map(|times| times.after(time.last)).min())
     }
 
-    /// The server's way on which most connections of a client's way were answered.
-    pub(crate) fn server(&self, client: u32) -> Option<&'w Way> {
-        let answers = self.links.range((client, 0)..=(client, u32::MAX));
-        let ways = self.ledger.ways();
-        let order = |way: &Way| (self.show(way.dest), way.flags.bits());
-        let best = answers.max_by_key(|((_, server), count)| (**count, order(&ways[*server as usize])))?;
-        Some(&ways[best.0.1 as usize])
+    /// `; answered until ... and again from ...`, as far as these servers' addresses were answered at other times.
+    pub(crate) fn worked_around(&self, servers: &[Seen<'_>]) -> String {
+        let time = when(servers);
+        let hosts: BTreeSet<Endpoint> = servers.iter().map(|seen| seen.way.dest).collect();
+        let around: Vec<_> = hosts.into_iter().map(|host| self.lived_around(host, &time)).collect();
+        let before = around.iter().filter_map(|(before, _)| *before).max();
+        let after = around.iter().filter_map(|(_, after)| *after).min();
+        match (before, after) {
+            (Some(before), Some(after)) => format!("; it answered until {before}, and again from {after} on"),
+            (Some(before), None) => format!("; it answered until {before}"),
+            (None, Some(after)) => format!("; it answered from {after} on"),
+            (None, None) => String::new(),
+        }
     }
 
-    /// Whether a private address was dialled and connected as it is, without any cluster's choice.
-    pub(crate) fn straight(&self, dest: Endpoint) -> bool {
-        self.straight.contains(&dest)
+    /// Whether anybody got a byte from a service by TCP.
+    pub(crate) fn is_answered(&self, service: &str) -> bool {
+        let of = |seen: &&Seen<'_>| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp;
+        let answered = |seen: &Seen<'_>| seen.entry.silent.count() < seen.entry.counts.connections;
+        let healthy = self.left.iter().filter(of).filter(|seen| !seen.way.flags.is_failure());
+        healthy.filter(|seen| answered(seen)).any(|seen| self.served_by(seen) == service)
+    }
+
+    /// Whether a client is known to have dialled an address around the mesh.
+    pub(crate) fn has_passed(&self, client: Ip, dest: Endpoint) -> bool {
+        self.passed.contains(&(client, dest))
+    }
+
+    /// The server's way on which most connections of a client's way were answered.
+    pub(crate) fn server(&self, client: u32) -> Option<&'w Way> {
+        let ways = self.ledger.ways();
+        let order = |way: &Way| (self.show(way.dest), way.flags.bits());
+        let best = self.answers(client).max_by_key(|(server, count)| (*count, order(&ways[*server as usize])))?;
+        Some(&ways[best.0 as usize])
     }
 }
 
 impl Seen<'_> {
-    /// How many connections; while they are still open to be paired, how many lines.
-    pub(crate) fn count(&self) -> u64 {
-        match self.entry.counts.connections {
-            0 => self.entry.counts.legs,
-            count => count,
-        }
-    }
-
     /// When its lines began.
     pub(crate) fn span(&self) -> Span {
         let counts = &self.entry.counts;

@@ -17,6 +17,9 @@ impl Claims<'_> {
     /// The cluster of a connection that could not be made; the address where that says more.
     pub(crate) fn subject(&self, seen: &Seen<'_>) -> String {
         match seen.cluster.direction {
+            Direction::Passthrough if self.topology.virtual_services(seen.way.dest).next().is_some() => {
+                self.owner(seen.way.dest)
+            }
             Direction::Passthrough => self.scattered.get(&(Caller::of(seen.way), seen.way.dest.port())).map_or_else(
                 || self.show(seen.way.dest),
                 |count| {
@@ -52,10 +55,14 @@ impl Claims<'_> {
         self.owners(endpoint).into_iter().next().unwrap_or_else(|| self.show(endpoint))
     }
 
-    /// Who the endpoint belongs to: its services, else its pod, by name.
+    /// Who the endpoint belongs to: its services, else those whose virtual address it is, else its pod, by name.
     pub(crate) fn owners(&self, endpoint: Endpoint) -> Vec<String> {
-        let services: Vec<String> =
+        let mut services: Vec<String> =
             self.topology.services(endpoint).iter().map(|(service, _)| self.topology.host(*service)).collect();
+        if services.is_empty() {
+            services = self.topology.virtual_services(endpoint).map(|service| self.topology.host(service)).collect();
+        }
+        services.retain(|host| !self.thieves.contains(host));
         if services.is_empty() {
             self.workload(endpoint.ip()).map(|workload| format!("pods of {workload}")).into_iter().collect()
         } else {
@@ -83,15 +90,21 @@ impl Claims<'_> {
 
     /// One pod of a group, `POD -n NAMESPACE`, for a command to run.
     pub(crate) fn one_pod(&self, ways: &[Seen<'_>]) -> String {
+        let shown = |(namespace, pod): (Sym, Sym)| {
+            let pod = self.ledger.show(pod).into_owned();
+            if namespace.is_none() { pod } else { format!("{pod} -n {}", self.ledger.show(namespace)) }
+        };
         let named = |way: &Way| {
             let own = if way.side == Side::Inbound { way.dest.ip() } else { way.client };
             let told = Some((way.namespace, way.pod)).filter(|(_, pod)| !pod.is_none());
             let sibling = || self.topology.pod_of_workload(way.namespace, way.workload);
-            let (namespace, pod) = told.or_else(|| self.topology.pod_of(own)).or_else(sibling)?;
-            let pod = self.ledger.show(pod).into_owned();
-            Some(if namespace.is_none() { pod } else { format!("{pod} -n {}", self.ledger.show(namespace)) })
+            told.or_else(|| self.topology.pod_of(own)).or_else(sibling)
         };
-        ways.iter().filter_map(|seen| named(seen.way)).min().unwrap_or_else(|| "POD -n NAMESPACE".to_owned())
+        // Where ways do not tell pods apart, the ledger may.
+        let clients = ways.iter().filter_map(|seen| self.clients.get(&seen.number)).flatten();
+        let used = clients.filter_map(|(client, _)| self.topology.pod_of(*client)).map(shown).min();
+        let told = || ways.iter().filter_map(|seen| named(seen.way)).map(shown).min();
+        used.or_else(told).unwrap_or_else(|| "POD -n NAMESPACE".to_owned())
     }
 
     /// The workload of the pod with an address.

@@ -1,13 +1,15 @@
 //! A server whose proxy cannot reach its own application.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list, noun};
 use crate::cluster::Direction;
+use crate::endpoint::Endpoint;
 use crate::field::flag::Class;
 use crate::finding::Grade;
 use crate::leg::Side;
+use crate::measure::Span;
 
 rule! {
     /// ## What it finds
@@ -37,16 +39,26 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     let clients = claims.fold(|_, seen| is_deaf(seen));
+    // Where the server's proxy gave up in the middle of the handshake, the client's could not connect either.
+    let mut alone: BTreeMap<Endpoint, Span> = BTreeMap::new();
+    for seen in claims.left.iter().filter(|seen| is_deaf(seen) && seen.entry.counts.connections > 0) {
+        alone.entry(seen.way.dest).or_default().join(&seen.span());
+    }
     claims.file(
         |claims, seen| {
             if is_deaf(seen) {
                 return Some(claims.owner(seen.way.dest));
             }
+            if seen.way.side.is_client() && seen.way.flags.has(Class::Connect) {
+                let near = alone.get(&seen.way.host).is_some_and(|span| span.is_near(&seen.span(), SKEW));
+                return near.then(|| claims.owner(seen.way.host));
+            }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
             server.map(|server| claims.owner(server.dest))
         },
         |claims, _, ways| {
-            let (servers, clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| is_deaf(seen));
+            let (servers, mut clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| is_deaf(seen));
+            clients.extend(claims.linked(&servers).into_iter().map(|(client, _)| client));
             let from = if clients.is_empty() { String::new() } else { format!("; called by {}", claims.proxies(&clients)) };
             let undeclared = servers.iter().all(|seen| seen.cluster.direction == Direction::InboundPassthrough);
             let fix = if undeclared {
@@ -76,6 +88,9 @@ fn reached(claims: &Claims<'_>, servers: &[Seen<'_>]) -> String {
     let pods: BTreeSet<String> = servers.iter().map(|seen| claims.pod_or_address(seen.way.dest.ip())).collect();
     list(pods.into_iter().collect::<Vec<_>>().into_iter())
 }
+
+/// How far the clocks of two nodes may be apart, milliseconds.
+const SKEW: i64 = 2_000;
 
 fn is_deaf(seen: &Seen<'_>) -> bool {
     seen.way.side == Side::Inbound && seen.way.flags.has(Class::Connect)

@@ -12,7 +12,7 @@ use crate::leg::{Protocol, Side};
 rule! {
     /// ## What it finds
     /// One cluster `outbound|PORT||HOST` that receives TCP connections for four or more different original destinations
-    /// and takes them to other addresses. The input does not tell whose the destinations are; else it is
+    /// (two, if these had been connected as they are before) and takes them to other addresses. The input does not tell whose the destinations are; else it is
     /// `unexpected-cluster`.
     ///
     /// ## When it is silent
@@ -39,6 +39,8 @@ rule! {
 
 /// Fewer destinations can be the addresses of one service.
 const MANY: usize = 4;
+/// So many that were reached without a cluster before and are taken elsewhere now are no chance.
+const SOME: usize = 2;
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
@@ -75,5 +77,5 @@ fn is_caught(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         && seen.cluster.direction == Direction::Outbound
         && !way.direct
         && !way.dest.is_none()
-        && claims.topology.fan_in(way.cluster) >= MANY
+        && (claims.topology.fan_in(way.cluster) >= MANY || claims.topology.redirected(way.cluster) >= SOME)
 }

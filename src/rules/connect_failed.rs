@@ -36,7 +36,18 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, subject, ways| {
             let (flags, transport) = (claims.flags(ways), claims.transport(ways));
             let passed = ways.iter().all(|seen| seen.cluster.direction == Direction::Passthrough);
-            let (why, fix) = if passed {
+            let known = passed && claims.topology.virtual_services(ways[0].way.dest).next().is_some();
+            let (why, fix) = if known {
+                (
+                    format!(
+                        "{} dialled {}, which other proxies know as an address of {subject} and this one does not: {flags}{transport}",
+                        claims.proxies(ways),
+                        claims.destinations(ways)
+                    ),
+                    "let these proxies see the service (Sidecar egress hosts, exportTo, the port in its Service); a proxy with stale \
+                     configuration shows in istioctl proxy-status",
+                )
+            } else if passed {
                 (
                     format!("{} dialled {} directly, which no service of the proxy's registry has, and nothing answers there: {flags}{transport}", claims.proxies(ways),
                         claims.destinations(ways)),

@@ -11,7 +11,8 @@ rule! {
     /// second or more: the idle timeout of a proxy, or the client's patience.
     ///
     /// ## When it is silent
-    /// Durations without a common length, and connections that were answered: a long quiet connection is a normal one.
+    /// Durations without a common length, and connections that were answered: a long quiet connection is a normal one. A service
+    /// of which nobody ever got a byte: its protocol may have no answers.
     ///
     /// ## How sure
     /// Likely: by the time that they have in common; whose timeout it is the line does not say.
@@ -49,7 +50,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             }
             let constant = silent.constant(LEAST)?;
             let count = silent.at_least(LEAST);
-            if count < SOME {
+            // A protocol without answers (syslog, statsd) is one-way for everybody.
+            if count < SOME || !claims.is_answered(subject) {
                 return None;
             }
             let verdict = Verdict {

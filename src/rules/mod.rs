@@ -33,6 +33,7 @@ mod silent_refusal;
 mod slow_connect;
 mod timeout;
 mod tls_failed;
+mod unanswered;
 mod uneven_load;
 mod unexpected_cluster;
 mod upstream_reset;
@@ -94,6 +95,7 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &plaintext_inbound::META, judge: plaintext_inbound::judge },
     Rule { meta: &shared_port::META, judge: shared_port::judge },
     Rule { meta: &route_changed::META, judge: route_changed::judge },
+    Rule { meta: &unanswered::META, judge: unanswered::judge },
     Rule { meta: &slow_connect::META, judge: slow_connect::judge },
     Rule { meta: &idle_timeout::META, judge: idle_timeout::judge },
     Rule { meta: &half_closed::META, judge: half_closed::judge },

@@ -48,14 +48,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             server.map(|server| claims.owner(server.dest))
         },
         |claims, subject, ways| {
-            let (servers, clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| seen.way.side == Side::Inbound);
-            let joined = !clients.is_empty();
+            let servers: Vec<Seen<'_>> = ways.iter().filter(|seen| seen.way.side == Side::Inbound).copied().collect();
+            let linked = claims.linked(&servers);
+            let joined = !linked.is_empty();
             let sni = list(claims.names(servers.iter().map(|seen| seen.way.sni)));
-            let came = routes(claims, &servers, &clients);
+            let came = routes(claims, &servers, &linked);
             let (what, fix) = if sni.is_empty() {
                 (
                     "in plaintext, and only mTLS is accepted there".to_owned(),
-                    fixes(&clients),
+                    fixes(&linked),
                 )
             } else {
                 (
@@ -65,7 +66,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             };
             Verdict {
                 grade: if joined { Grade::Proven } else { Grade::Likely },
-                why: format!("{subject} was called at {} {what}: {came}", claims.destinations(&servers)),
+                why: format!(
+                    "{subject} was called at {} {what}: {came}{}",
+                    claims.destinations(&servers),
+                    claims.worked_around(&servers)
+                ),
                 fix,
                 check: if joined { String::new() } else { "the log of the callers' proxies; kubectl get peerauthentication -A".to_owned() },
             }
@@ -74,14 +79,14 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 }
 
 /// Who came, and how.
-fn routes(claims: &Claims<'_>, servers: &[Seen<'_>], clients: &[Seen<'_>]) -> String {
+fn routes(claims: &Claims<'_>, servers: &[Seen<'_>], linked: &[(Seen<'_>, u64)]) -> String {
     let mut told: BTreeMap<String, u64> = BTreeMap::new();
-    for seen in clients {
+    for (seen, links) in linked {
         let how = match seen.cluster.direction {
             Direction::Passthrough => "through PassthroughCluster, which never uses mTLS".to_owned(),
             _ => format!("through {} without mTLS", claims.ledger.show(seen.way.cluster)),
         };
-        *told.entry(format!("{} {how}", claims.proxy(seen.way))).or_default() += seen.count();
+        *told.entry(format!("{} {how}", claims.proxy(seen.way))).or_default() += links;
     }
     for seen in servers.iter().filter(|seen| seen.entry.counts.connections > 0) {
         let who = claims.pod_or_address(seen.way.client);
@@ -93,10 +98,10 @@ fn routes(claims: &Claims<'_>, servers: &[Seen<'_>], clients: &[Seen<'_>]) -> St
     if told.is_empty() { "by whom is not known yet".to_owned() } else { told.join("; ") }
 }
 
-fn fixes(clients: &[Seen<'_>]) -> String {
-    let passed = clients.iter().any(|seen| seen.cluster.direction == Direction::Passthrough);
-    let named =
-        clients.iter().any(|seen: &Seen<'_>| matches!(seen.cluster, Cluster { direction: Direction::Outbound, .. }));
+fn fixes(linked: &[(Seen<'_>, u64)]) -> String {
+    let clients = || linked.iter().map(|(seen, _)| seen);
+    let passed = clients().any(|seen| seen.cluster.direction == Direction::Passthrough);
+    let named = clients().any(|seen: &Seen<'_>| matches!(seen.cluster, Cluster { direction: Direction::Outbound, .. }));
     let mut fixes = Vec::new();
     if passed {
         fixes.push("let clients call the service by name, or give the pods a headless Service that lists the port");

@@ -36,7 +36,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let flags = seen.way.flags;
             flags
                 .has(Class::NoUpstream)
-                .then(|| format!("{} {}", claims.flags(std::slice::from_ref(seen)), claims.target(seen.way)))
+                .then(|| format!("{} ({})", claims.target(seen.way), claims.flags(std::slice::from_ref(seen))))
         },
         |claims, subject, ways| {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();
@@ -55,7 +55,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "{} of {} to {} had nowhere to go: {}{details}",
                     noun(ways),
                     claims.proxies(ways),
-                    subject.rsplit_once(' ').map_or(subject, |(_, target)| target),
+                    subject.rsplit_once(" (").map_or(subject, |(target, _)| target),
                     meanings.join(", "),
                 ),
                 fix: fix.to_owned(),

@@ -33,7 +33,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let limited = seen.way.flags.has(Class::Limit);
-            limited.then(|| format!("{} {}", claims.flags(std::slice::from_ref(seen)), claims.served_by(seen)))
+            limited.then(|| format!("{} ({})", claims.served_by(seen), claims.flags(std::slice::from_ref(seen))))
         },
         |claims, subject, ways| {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();
@@ -44,7 +44,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "{} of {} to {} were turned away at once: {}",
                     noun(ways),
                     claims.proxies(ways),
-                    subject.rsplit_once(' ').map_or(subject, |(_, target)| target),
+                    subject.rsplit_once(" (").map_or(subject, |(target, _)| target),
                     meanings.join(", ")
                 ),
                 fix: if breaker {

@@ -47,14 +47,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.note(
         |claims, seen| is_plain(seen).then(|| subject(claims, seen)).filter(|subject| protected.contains(subject)),
         |claims, subject, ways| {
-            let alone: u64 = ways.iter().map(|seen| seen.entry.counts.connections).sum();
+            let alone: u64 = ways.iter().flat_map(|seen| callers(claims, seen)).map(|(_, count)| count).sum();
             let all: u64 = claims
                 .left
                 .iter()
                 .filter(|seen| seen.way.side == Side::Inbound && self::subject(claims, seen) == subject)
                 .map(Seen::lines)
                 .sum();
-            let callers: BTreeSet<String> = ways.iter().flat_map(|seen| callers(claims, seen)).collect();
+            let callers: BTreeSet<String> =
+                ways.iter().flat_map(|seen| callers(claims, seen)).map(|(caller, _)| caller).collect();
             if alone == 0 {
                 return None;
             }
@@ -88,9 +89,10 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> String {
     claims.owner(seen.way.dest)
 }
 
-/// Who came alone, by pod or address.
-fn callers(claims: &Claims<'_>, seen: &Seen<'_>) -> Vec<String> {
+/// Who came alone, by pod or address, and how often. Of those that are known to dial pods by address the client's leg
+/// would tell (`passthrough-to-service`); it is lost here.
+fn callers(claims: &Claims<'_>, seen: &Seen<'_>) -> Vec<(String, u64)> {
     let of = claims.alone.range((seen.number, Ip::NONE)..=(seen.number, Ip::UNTOLD));
-    let clients = of.filter(|((_, client), _)| !client.is_none());
-    clients.map(|((_, client), _)| claims.pod_or_address(*client)).collect()
+    let clients = of.filter(|((_, client), _)| !client.is_none() && !claims.has_passed(*client, seen.way.dest));
+    clients.map(|((_, client), count)| (claims.pod_or_address(*client), *count)).collect()
 }

@@ -39,10 +39,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     // Both of a change may be there twice, forth and back: the later one is what is so now.
     let mut changes: BTreeMap<(Caller, u64), crate::names::Sym> = BTreeMap::new();
     for change in claims.history.changes().iter().filter(|change| !change.mixed) {
-        let from = claims.ledger.show(change.from);
+        let (from, to) = (claims.ledger.show(change.from), claims.ledger.show(change.to));
         let told = Direction::of(from.as_bytes()) == Direction::BlackHole
-            || claims.has_filed("unexpected-cluster", |cluster| cluster == from)
-            || claims.has_filed("catch-all", |cluster| cluster == from);
+            || claims.has_filed("unexpected-cluster", |cluster| cluster == from || cluster == to)
+            || claims.has_filed("catch-all", |cluster| cluster == from || cluster == to);
         if !told {
             changes.insert((change.caller, change.dest.number()), change.to);
         }

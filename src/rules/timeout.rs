@@ -35,7 +35,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let late = seen.way.flags.has(Class::Timeout) && !seen.way.side.eq(&crate::leg::Side::Inbound);
-            late.then(|| format!("{} {}", claims.flags(std::slice::from_ref(seen)), claims.served_by(seen)))
+            late.then(|| format!("{} ({})", claims.served_by(seen), claims.flags(std::slice::from_ref(seen))))
         },
         |claims, subject, ways| {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();
@@ -49,7 +49,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "{} of {} to {} ended{after}: {}",
                     noun(ways),
                     claims.proxies(ways),
-                    subject.rsplit_once(' ').map_or(subject, |(_, target)| target),
+                    subject.rsplit_once(" (").map_or(subject, |(target, _)| target),
                     meanings.join(", ")
                 ),
                 fix:

@@ -34,7 +34,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let kind = kind(&claims.ledger.show(seen.way.transport))?;
-            Some(format!("{} {}", claims.served_by(seen), kind.0))
+            Some(format!("{} ({})", claims.served_by(seen), kind.0))
         },
         |claims, subject, ways| {
             let (_, what, fix) =
@@ -45,7 +45,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     "{} of {} to {} failed in the TLS handshake: {what}{}",
                     noun(ways),
                     claims.proxies(ways),
-                    subject.rsplit_once(' ').map_or(subject, |(target, _)| target),
+                    subject.rsplit_once(" (").map_or(subject, |(target, _)| target),
                     claims.transport(ways)
                 ),
                 fix: fix.to_owned(),
@@ -84,5 +84,7 @@ fn kind(reason: &str) -> Option<Told> {
             "check trust domain and root of both sides, expiry, subject names, and that this host's server answered",
         ));
     }
-    has(&["TLS_ERROR", "SSL", "TLSV1", "HANDSHAKE"]).then_some(OTHER)
+    // The other side went away in the middle: that is no word about TLS.
+    let left = has(&["BROKEN_PIPE", "BROKEN PIPE", "CONNECTION_RESET", "CONNECTION RESET"]);
+    (!left && has(&["TLS_ERROR", "SSL", "TLSV1", "HANDSHAKE"])).then_some(OTHER)
 }

@@ -48,19 +48,28 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     let thieves = Thieves::among(claims);
+    let of_thieves = claims.left.iter().filter(|seen| thieves.clusters.contains(&seen.way.cluster));
+    let hosts = of_thieves.map(|seen| String::from_utf8_lossy(seen.cluster.host).into_owned());
+    claims.thieves = hosts.collect();
     claims.file(
         |claims, seen| thieves.of(claims, seen).map(|cluster| claims.ledger.show(cluster).into_owned()),
         |claims, cluster, ways| {
             let (own, stolen): (Vec<Seen<'_>>, Vec<Seen<'_>>) =
                 ways.iter().partition(|seen| seen.cluster.direction == Direction::BlackHole);
             let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest)).collect();
-            let owner = if owners.is_empty() { "the range of the callers' own addresses, where pods are".to_owned() } else { list(owners.into_iter().collect::<Vec<_>>().into_iter()) };
             let host = String::from_utf8_lossy(stolen[0].cluster.host);
             let port = stolen[0].cluster.port.unwrap_or_default();
             let v6 = stolen.iter().all(|seen| seen.way.dest.ip().is_v6());
             let listener = if v6 { format!("::_{port}") } else { format!("0.0.0.0_{port}") };
             let several = stolen.iter().any(|seen| seen.way.dest != stolen[0].way.dest);
-            let belong = if several { "belong" } else { "belongs" };
+            let (belong, lie, are) = if several { ("belong", "lie", "are") } else { ("belongs", "lies", "is") };
+            let whose = if !owners.is_empty() {
+                format!("{belong} to {}", list(owners.into_iter().collect::<Vec<_>>().into_iter()))
+            } else if stolen.iter().all(|seen| claims.topology.is_pod(seen.way.dest.ip())) {
+                format!("{are} a pod's own")
+            } else {
+                format!("{lie} in the range of the callers' own addresses, where pods are")
+            };
             let itself = if own.is_empty() {
                 String::new()
             } else {
@@ -69,7 +78,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: grade(claims, &stolen),
                 why: format!(
-                    "{} dialled {}, which {belong} to {owner}, and Envoy chose {cluster}: {}{itself}{}",
+                    "{} dialled {}, which {whose}, and Envoy chose {cluster}: {}{itself}{}",
                     claims.proxies(&stolen),
                     claims.destinations(&stolen),
                     end(claims, &stolen),
@@ -125,7 +134,8 @@ impl Thieves {
     /// The thief that took a way, if one did.
     fn of(&self, claims: &Claims<'_>, seen: &Seen<'_>) -> Option<Sym> {
         let way = seen.way;
-        let own = seen.cluster.direction == Direction::BlackHole && claims.topology.is_own(way.dest.ip(), way);
+        let itself = claims.topology.is_own(way.dest.ip(), way) || way.client == way.dest.ip();
+        let own = seen.cluster.direction == Direction::BlackHole && itself;
         if own {
             return self.ports.get(&way.dest.port()).copied().flatten();
         }
@@ -153,27 +163,31 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     if itself || claims.topology.is_gateway(way.dest.ip()) {
         return false;
     }
-    let owners = claims.topology.services(way.dest);
+    let topology = claims.topology;
+    let owners = topology.services(way.dest);
     // What is outside may be sent through an egress gateway of the mesh, on purpose.
     let internal = |host: String| Topology::is_internal(&host);
-    let outside = !owners.is_empty() && !owners.iter().any(|(owner, _)| internal(claims.topology.host(*owner)));
+    let outside = !owners.is_empty() && !owners.iter().any(|(owner, _)| internal(topology.host(*owner)));
     if outside && internal(String::from_utf8_lossy(seen.cluster.host).into_owned()) {
         return false;
     }
+    // A proxy says that this is its own address: whoever dials it wants this pod, and no other of the same service.
+    if topology.is_pod(way.dest.ip()) {
+        return true;
+    }
     // A service's virtual address can be the endpoint of another one, an ExternalName's for example. Unless proxies
     // say that pods serve there, an address that alone leads to this cluster, and is answered, is the cluster's own.
-    let topology = claims.topology;
-    let pods = topology.is_pod(way.dest.ip()) || owners.iter().any(|(owner, _)| topology.is_meshed(*owner));
+    let pods = owners.iter().any(|(owner, _)| topology.is_meshed(*owner));
     let answered =
         topology.virtual_services(way.dest).any(|service| topology.host(service).as_bytes() == seen.cluster.host);
     if !pods && answered && topology.fan_in(way.cluster) < 2 {
         return false;
     }
     // An address that was dialled straight before is a server's own, not a service's.
-    let straight = claims.straight(way.dest);
-    let known = !owners.is_empty() || claims.topology.is_pod(way.dest.ip()) || straight;
+    let straight = topology.is_straight(way.dest) && way.dest.ip().is_private(&claims.ledger.names);
+    let known = !owners.is_empty() || straight;
     if known {
-        return !claims.topology.serves(way.dest, seen.cluster.host);
+        return !topology.serves(way.dest, seen.cluster.host);
     }
     !answered && is_misplaced(claims, seen)
 }

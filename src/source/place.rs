@@ -3,6 +3,8 @@
 //! Sources: Kubernetes' kubelet (`/var/log/pods`, `/var/log/containers`), Istio `tools/bug-report/pkg`, openshift/oc
 //! `pkg/cli/admin/inspect/pod.go`.
 
+use crate::names;
+
 /// Whose log a file is, as far as its path says; what it does not say is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -15,7 +17,7 @@ pub struct Place {
 }
 
 /// The layouts: the last folders of a path and its file, to what they say.
-const LAYOUTS: &[Layout] = &[kubelet, runtime, bug_report, must_gather];
+const LAYOUTS: &[Layout] = &[kubelet, runtime, bug_report, must_gather, named];
 
 /// Namespace, pod and container.
 type Layout = fn(&[&str]) -> Option<[String; 3]>;
@@ -68,6 +70,12 @@ fn must_gather(parts: &[&str]) -> Option<[String; 3]> {
     Some([*namespace, *pod, *container].map(str::to_owned))
 }
 
+/// `POD.log`, as people save them: a name that only a Deployment's pod has.
+fn named(parts: &[&str]) -> Option<[String; 3]> {
+    let pod = parts.last()?.split('.').next()?;
+    names::is_replica(pod.as_bytes()).then(|| [String::new(), pod.to_owned(), String::new()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,7 +94,18 @@ mod tests {
             let told = [&place.namespace[..], &place.pod, &place.container];
             assert_eq!(told, ["shop", "web-7d4f-x2x9l", "istio-proxy"], "{path}");
         }
-        for path in ["web.log", "/tmp/a_b/c/0.log", "x/y_z.log", "", "-", "a_b_c-xyz.log"] {
+        let pod = |path: &str| Place::of(path).pod;
+        assert_eq!(pod("out/web-7d4f9c8b66-x2x9l.log.gz"), "web-7d4f9c8b66-x2x9l");
+        for path in [
+            "web.log",
+            "part-1.log",
+            "logs-20260301-1000.log",
+            "/tmp/a_b/c/0.log",
+            "x/y_z.log",
+            "",
+            "-",
+            "a_b_c-xyz.log",
+        ] {
             assert_eq!(Place::of(path), Place::default(), "{path}");
         }
     }
