@@ -166,6 +166,15 @@ impl Ip {
         }
     }
 
+    /// The same for every line's use: of IPv6 addresses it is not looked up.
+    #[inline]
+    pub fn may_be_near(self, other: Ip) -> bool {
+        match (self.0 >> KIND, other.0 >> KIND) {
+            (V4, V4) => self.payload() >> 16 == other.payload() >> 16,
+            (one, two) => one == V6 && two == V6,
+        }
+    }
+
     /// Whether it is an IPv6 address.
     pub const fn is_v6(self) -> bool {
         self.0 >> KIND == V6

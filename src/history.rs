@@ -137,7 +137,7 @@ impl History {
 /// When connections of a way began, all of its clients together. Lines without a time tell nothing.
 fn spans(entry: &Entry) -> impl Iterator<Item = Span> {
     let whole = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
-    let told = entry.timeline.spans();
+    let told = entry.rest().timeline.spans();
     let whole = (told.is_empty() && whole.first != Micros::NONE).then_some(whole);
     told.iter().copied().chain(whole)
 }

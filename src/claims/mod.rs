@@ -378,7 +378,7 @@ impl<'w> Claims<'w> {
     /// Whether anybody got a byte from a service by TCP.
     pub(crate) fn is_answered(&self, service: &str) -> bool {
         let of = |seen: &&Seen<'_>| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp;
-        let answered = |seen: &Seen<'_>| seen.entry.silent.count() < seen.entry.counts.connections;
+        let answered = |seen: &Seen<'_>| seen.entry.rest().silent.count() < seen.entry.counts.connections;
         let healthy = self.left.iter().filter(of).filter(|seen| !seen.way.flags.is_failure());
         healthy.filter(|seen| answered(seen)).any(|seen| self.served_by(seen) == service)
     }
@@ -423,7 +423,7 @@ pub(crate) fn when(ways: &[Seen<'_>]) -> Span {
 pub(crate) fn durations(ways: &[Seen<'_>]) -> Spread {
     let mut whole = Spread::default();
     for seen in ways {
-        whole.join(&seen.entry.durations);
+        whole.join(&seen.entry.rest().durations);
     }
     whole
 }

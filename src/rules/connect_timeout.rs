@@ -80,6 +80,6 @@ fn is_late(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         || reason.ends_with("_110");
     let details = claims.ledger.show(seen.way.details).contains("connection_timeout");
     let other = ["111", "refused", "113", "reset"].iter().any(|word| reason.contains(word));
-    let (count, late) = (seen.entry.durations.count(), seen.entry.durations.at_least(500));
+    let (count, late) = (seen.entry.rest().durations.count(), seen.entry.rest().durations.at_least(500));
     said || details || !other && count > 0 && late * 10 >= count * 9
 }

@@ -18,6 +18,7 @@ mod idle_timeout;
 mod inbound_passthrough;
 mod no_filter_chain;
 mod no_healthy_upstream;
+mod no_metadata;
 mod no_route;
 mod overflow;
 mod passthrough_to_service;
@@ -95,6 +96,7 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &plaintext_inbound::META, judge: plaintext_inbound::judge },
     Rule { meta: &shared_port::META, judge: shared_port::judge },
     Rule { meta: &route_changed::META, judge: route_changed::judge },
+    Rule { meta: &no_metadata::META, judge: no_metadata::judge },
     Rule { meta: &unanswered::META, judge: unanswered::judge },
     Rule { meta: &slow_connect::META, judge: slow_connect::judge },
     Rule { meta: &idle_timeout::META, judge: idle_timeout::judge },

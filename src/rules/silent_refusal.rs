@@ -71,7 +71,7 @@ fn is_silent(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         && (!way.flags.is_failure() || way.flags == Flags::of(&["UR"]))
         && counts.connections > 0
         && counts.unanswered == counts.connections
-        && seen.entry.silent.constant(super::idle_timeout::LEAST).is_none()
+        && seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_none()
         && counts.paired == 0
         && way.dest.ip().is_private(&claims.ledger.names)
         && !claims.topology.is_logging(way.dest.ip())

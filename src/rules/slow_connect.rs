@@ -32,12 +32,14 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.note(
         |claims, seen| {
-            let slow = seen.entry.odd.as_ref().is_some_and(|odd| odd.slow.count() > 0);
+            let slow = seen.entry.rest().slow.count() > 0;
             slow.then(|| claims.served_by(seen))
         },
         |claims, subject, ways| {
             let mut slow = Spread::default();
-            ways.iter().filter_map(|seen| seen.entry.odd.as_ref()).for_each(|odd| slow.join(&odd.slow));
+            for seen in ways {
+                slow.join(&seen.entry.rest().slow);
+            }
             let paired: u64 = ways.iter().map(|seen| seen.entry.counts.paired).sum();
             let (shortest, longest) = slow.range()?;
             let took = if shortest == longest { duration(longest) } else { format!("{} to {}", duration(shortest), duration(longest)) };

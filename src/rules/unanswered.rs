@@ -36,7 +36,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, seen| {
             let counts = &seen.entry.counts;
             let tcp = seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp && !seen.way.flags.is_failure();
-            let hung = seen.entry.silent.constant(super::idle_timeout::LEAST).is_some();
+            let hung = seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_some();
             (tcp && !hung && counts.unanswered > 0).then(|| claims.served_by(seen))
         },
         |claims, subject, ways: &[Seen<'_>]| {

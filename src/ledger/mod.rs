@@ -3,6 +3,8 @@
 //! Findings, topology and the summary are made from the ledger alone. It only ever adds up, so it does not
 //! matter in which order blocks and connections come in; and it grows with the mesh, not with the log.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
@@ -12,11 +14,12 @@ use hashbrown::{HashMap, HashTable};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
-use crate::measure::{Span, Spread, Timeline};
+use crate::measure::{Span, Timeline};
 use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
 use crate::scan::{Count, Scanned};
-use crate::source::Origin;
+
+pub use entry::{Counts, Entry, Evidence, Rest};
 
 /// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
 const MOST_WAYS: usize = 120_000;
@@ -24,105 +27,6 @@ const MOST_WAYS: usize = 120_000;
 const MOST_COARSE: usize = MOST_WAYS + 20_000;
 /// Past so many names, new ones are absent where a way or an address needs one.
 const MOST_NAMES: usize = 400_000;
-/// How much of a line is kept.
-const LONGEST: usize = 4096;
-
-/// A line that shows something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Evidence {
-    /// Its start time; the earliest are kept.
-    pub start: Micros,
-    /// Where it stands.
-    pub origin: Origin,
-    /// The line as it was read, envelope included, clipped.
-    pub text: Box<[u8]>,
-}
-
-/// What was counted of one way.
-#[derive(Clone, Debug, Default)]
-pub struct Counts {
-    /// Lines.
-    pub legs: u64,
-    /// Connections that this way leads: the client's leg, or a server's leg that is alone.
-    pub connections: u64,
-    /// Of those, the ones with the other leg.
-    pub paired: u64,
-    /// Bytes of those connections, both directions.
-    pub bytes: u64,
-    /// TCP connections on which the client sent something and nothing came back.
-    pub unanswered: u64,
-    /// Milliseconds that the client's legs of pairs took.
-    pub out_millis: u64,
-    /// Milliseconds that the server's legs of the same pairs took.
-    pub in_millis: u64,
-    /// Start of the first one.
-    pub first: Micros,
-    /// Start of the last one.
-    pub last: Micros,
-}
-
-/// One way and what is known of it.
-#[derive(Clone, Debug, Default)]
-pub struct Entry {
-    /// Its counts.
-    pub counts: Counts,
-    /// The earliest lines that show it, in order.
-    pub evidence: Vec<Evidence>,
-    /// When TCP connections of this way began, on the client's side, if they failed or led straight to what was dialled.
-    pub timeline: Timeline,
-    /// How long connections took that failed.
-    pub durations: Spread,
-    /// How long TCP connections took on which nothing came back, although nothing failed.
-    pub silent: Spread,
-    /// What only pairs tell, if something did.
-    pub odd: Option<Box<Odd>>,
-    /// Which clients' addresses used it, where the timeline is not kept.
-    few: Few,
-    /// The latest of them once there are enough: what comes behind it need not be looked at.
-    enough: Option<(Micros, Origin)>,
-}
-
-/// A few addresses and when they were met; none any more once there are too many.
-#[derive(Clone, Debug, Default)]
-struct Few {
-    list: Vec<(Ip, Span)>,
-    many: bool,
-}
-
-impl Few {
-    /// A workload with more pods than this is told as a whole.
-    const MOST: usize = 8;
-
-    fn add(&mut self, ip: Ip, at: Micros) {
-        if self.many {
-            return;
-        }
-        if let Some((_, span)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
-            span.add(at);
-        } else if self.list.len() < Few::MOST {
-            self.list.push((ip, Span { first: at, last: at, count: 1 }));
-        } else {
-            *self = Few { list: Vec::new(), many: true };
-        }
-    }
-}
-
-/// What is odd between the two legs of a way's TCP connections.
-#[derive(Clone, Debug, Default)]
-pub struct Odd {
-    /// From the client's proxy having the connection to the server's having it, where that took [`Odd::SLOW`].
-    pub slow: Spread,
-    /// How long the client's leg outlived the server's, where that was [`Odd::SLOW`].
-    pub outlived: Spread,
-    /// Pairs whose legs carried the same bytes: no metadata was exchanged.
-    pub equal_bytes: u64,
-}
-
-impl Odd {
-    /// Milliseconds that are worth a note: a lost SYN is sent again after a second.
-    pub const SLOW: u32 = 900;
-}
-
 /// All ways.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -177,9 +81,9 @@ impl Ledger {
             self.simplified += if simplified { count.legs } else { 0 };
             let most = most_lines(&self.ways[number as usize]);
             let entry = &mut self.entries[number as usize];
-            entry.counts.add(count);
+            entry.add(count);
             for (start, number) in count.earliest.into_iter().take(most) {
-                if entry.enough.is_some_and(|(latest, _)| latest < start) {
+                if !entry.wants(start) {
                     break;
                 }
                 let place = (scanned.legs.get(number as usize), scanned.lines.get(number as usize));
@@ -255,22 +159,15 @@ impl Ledger {
         };
         let way = &self.ways[leading.way as usize];
         let entry = &mut self.entries[leading.way as usize];
-        let counts = &mut entry.counts;
-        counts.connections += 1;
-        counts.bytes = counts.bytes.saturating_add(leading.bytes);
-        counts.unanswered += u64::from(leading.protocol == Protocol::Tcp && !leading.answered && leading.bytes > 0);
-        if leading.failed {
-            entry.durations.add(leading.duration);
-        } else if leading.protocol == Protocol::Tcp && !leading.answered {
-            entry.silent.add(leading.duration);
-        }
+        entry.lead(&leading);
         if leading.side.is_client() {
-            // The rest leads by a service's address, the usual way: its first and last are enough.
-            if leading.protocol == Protocol::Tcp && (leading.direct || leading.failed) {
-                entry.timeline.add(leading.start);
-                note(&mut self.clients, (leading.way, leading.peer.ip()), leading.start);
-            } else if leading.protocol == Protocol::Tcp {
-                entry.few.add(leading.peer.ip(), leading.start);
+            let (tcp, client) = (leading.protocol == Protocol::Tcp, leading.peer.ip());
+            // The rest leads by a service's address, the usual way: its first and last are enough. An address among the
+            // client's own is hardly a service's.
+            if tcp && (leading.direct || leading.failed) {
+                note(&mut self.clients, (leading.way, client), leading.start);
+            } else if tcp && way.dest.ip().may_be_near(client) {
+                entry.meet(client, leading.start);
             }
             if !way.flags.is_failure() && !leading.server.is_none() {
                 note(&mut self.answers, (way.cluster, leading.server), leading.start);
@@ -313,7 +210,7 @@ impl Ledger {
     pub fn clients(&self) -> impl Iterator<Item = (u32, Ip, &[Span])> {
         let kept = self.clients.iter().map(|((way, client), times)| (*way, *client, times.spans()));
         let few = self.entries.iter().enumerate().flat_map(|(number, entry)| {
-            entry.few.list.iter().map(move |(client, span)| (number as u32, *client, std::slice::from_ref(span)))
+            entry.met().iter().map(move |(client, span)| (number as u32, *client, std::slice::from_ref(span)))
         });
         kept.chain(few)
     }
@@ -379,61 +276,10 @@ impl Numbers {
     }
 }
 
-impl Counts {
-    fn add(&mut self, count: &Count) {
-        let new = self.legs == 0;
-        self.legs += count.legs;
-        self.first = if new { count.first() } else { self.first.min(count.first()) };
-        self.last = if new { count.last } else { self.last.max(count.last) };
-    }
-}
-
 /// Counts one more of a key, unless there are too many keys already.
 fn note<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Timeline, RandomState>, key: K, at: Micros) {
     if table.len() < MOST_WAYS || table.contains_key(&key) {
         table.entry(key).or_default().add(at);
-    }
-}
-
-impl Entry {
-    fn pair(&mut self, out: &Leg, inn: &Leg) {
-        let counts = &mut self.counts;
-        counts.paired += 1;
-        counts.out_millis += u64::from(out.duration);
-        counts.in_millis += u64::from(inn.duration);
-        if out.protocol == Protocol::Http || out.failed || inn.failed {
-            return;
-        }
-        let millis = |from: Micros, to: Micros| u32::try_from(to.millis_since(from)).unwrap_or(0);
-        let known = out.start != Micros::NONE && inn.start != Micros::NONE;
-        let slow = if known { millis(out.start, inn.start) } else { 0 };
-        let outlived = if known { millis(inn.end(), out.end()) } else { 0 };
-        let equal = out.bytes == inn.bytes && out.bytes > 0;
-        if slow < Odd::SLOW && outlived < Odd::SLOW && !equal {
-            return;
-        }
-        let odd = self.odd.get_or_insert_default();
-        odd.equal_bytes += u64::from(equal);
-        if slow >= Odd::SLOW {
-            odd.slow.add(slow);
-        }
-        if outlived >= Odd::SLOW {
-            odd.outlived.add(outlived);
-        }
-    }
-
-    /// Keeps a line if it is among the `most` earliest.
-    fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
-        if self.enough.is_some_and(|latest| latest <= (start, origin)) {
-            return;
-        }
-        let place = self.evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let text = line[..line.len().min(LONGEST)].into();
-        self.evidence.insert(place, Evidence { start, origin, text });
-        self.evidence.truncate(most);
-        let full = self.evidence.len() == most;
-        self.enough = self.evidence.last().filter(|_| full).map(|last| (last.start, last.origin));
     }
 }
 

@@ -1,0 +1,203 @@
+//! What is counted of one way, and the lines that show it.
+
+use crate::endpoint::Ip;
+use crate::field::value::Micros;
+use crate::leg::{Leg, Protocol};
+use crate::measure::{Span, Spread, Timeline};
+use crate::scan::Count;
+use crate::source::Origin;
+
+/// How much of a line is kept.
+const LONGEST: usize = 4096;
+
+/// A line that shows something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Evidence {
+    /// Its start time; the earliest are kept.
+    pub start: Micros,
+    /// Where it stands.
+    pub origin: Origin,
+    /// The line as it was read, envelope included, clipped.
+    pub text: Box<[u8]>,
+}
+
+/// What was counted of one way.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Lines.
+    pub legs: u64,
+    /// Connections that this way leads: the client's leg, or a server's leg that is alone.
+    pub connections: u64,
+    /// Of those, the ones with the other leg.
+    pub paired: u64,
+    /// Bytes of those connections, both directions.
+    pub bytes: u64,
+    /// TCP connections on which the client sent something and nothing came back.
+    pub unanswered: u64,
+    /// Milliseconds that the client's legs of pairs took.
+    pub out_millis: u64,
+    /// Milliseconds that the server's legs of the same pairs took.
+    pub in_millis: u64,
+    /// TCP pairs whose legs carried the same bytes: no metadata was exchanged.
+    pub equal_bytes: u64,
+    /// Start of the first one.
+    pub first: Micros,
+    /// Start of the last one.
+    pub last: Micros,
+}
+
+/// One way and what is known of it. Most ways are healthy ones to a service's address, of which counts tell all: the rest
+/// is kept apart, so that what every connection touches is small.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// Its counts.
+    pub counts: Counts,
+    /// The earliest lines that show it, in order.
+    pub evidence: Vec<Evidence>,
+    /// The latest of them once there are enough: what comes behind it need not be looked at.
+    enough: Option<(Micros, Origin)>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What is kept of ways on which something is worth a second look.
+#[derive(Clone, Debug, Default)]
+pub struct Rest {
+    /// When TCP connections began, on the client's side, if they failed or led straight to what was dialled.
+    pub timeline: Timeline,
+    /// How long connections took that failed.
+    pub durations: Spread,
+    /// How long TCP connections took on which nothing came back, although nothing failed.
+    pub silent: Spread,
+    /// From the client's proxy having a TCP connection to the server's having it, where that took [`Rest::SLOW`].
+    pub slow: Spread,
+    /// How long the client's leg outlived the server's, where that was [`Rest::SLOW`].
+    pub outlived: Spread,
+    /// Which clients' addresses used it, where the timeline is not kept.
+    few: Few,
+}
+
+static NOTHING: std::sync::LazyLock<Rest> = std::sync::LazyLock::new(Rest::default);
+
+impl Rest {
+    /// Milliseconds that are worth a note: a lost SYN is sent again after a second.
+    pub const SLOW: u32 = 900;
+}
+
+/// A few addresses and when they were met; none any more once there are too many.
+#[derive(Clone, Debug, Default)]
+struct Few {
+    list: Vec<(Ip, Span)>,
+    many: bool,
+}
+
+impl Few {
+    /// A workload with more pods than this is told as a whole.
+    const MOST: usize = 8;
+
+    fn add(&mut self, ip: Ip, at: Micros) {
+        if self.many {
+            return;
+        }
+        if let Some((_, span)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
+            span.add(at);
+        } else if self.list.len() < Few::MOST {
+            self.list.push((ip, Span { first: at, last: at, count: 1 }));
+        } else {
+            *self = Few { list: Vec::new(), many: true };
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, count: &Count) {
+        let new = self.legs == 0;
+        self.legs += count.legs;
+        self.first = if new { count.first() } else { self.first.min(count.first()) };
+        self.last = if new { count.last } else { self.last.max(count.last) };
+    }
+}
+
+impl Entry {
+    /// What is kept beside the counts.
+    pub fn rest(&self) -> &Rest {
+        self.rest.as_deref().unwrap_or(&NOTHING)
+    }
+
+    fn rest_mut(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_default()
+    }
+
+    /// Adds up what a block counted.
+    pub(super) fn add(&mut self, count: &Count) {
+        self.counts.add(count);
+    }
+
+    /// Counts a connection that this way leads.
+    pub(super) fn lead(&mut self, leading: &Leg) {
+        let tcp = leading.protocol == Protocol::Tcp;
+        let silent = tcp && !leading.answered;
+        let counts = &mut self.counts;
+        counts.connections += 1;
+        counts.bytes = counts.bytes.saturating_add(leading.bytes);
+        counts.unanswered += u64::from(silent && leading.bytes > 0);
+        if leading.failed {
+            self.rest_mut().durations.add(leading.duration);
+        } else if silent {
+            self.rest_mut().silent.add(leading.duration);
+        }
+        if tcp && leading.side.is_client() && (leading.direct || leading.failed) {
+            self.rest_mut().timeline.add(leading.start);
+        }
+    }
+
+    /// Notes the client of a connection of which no timeline is kept.
+    pub(super) fn meet(&mut self, client: Ip, start: Micros) {
+        self.rest_mut().few.add(client, start);
+    }
+
+    /// The clients that were met, unless there are too many.
+    pub(super) fn met(&self) -> &[(Ip, Span)] {
+        &self.rest().few.list
+    }
+
+    /// Whether a line that begins then may be among the earliest.
+    pub(super) fn wants(&self, start: Micros) -> bool {
+        self.enough.is_none_or(|(latest, _)| latest >= start)
+    }
+
+    /// Counts a pair that this way leads.
+    pub(super) fn pair(&mut self, out: &Leg, inn: &Leg) {
+        let counts = &mut self.counts;
+        counts.paired += 1;
+        counts.out_millis += u64::from(out.duration);
+        counts.in_millis += u64::from(inn.duration);
+        if out.protocol == Protocol::Http || out.failed || inn.failed {
+            return;
+        }
+        let millis = |from: Micros, to: Micros| u32::try_from(to.millis_since(from)).unwrap_or(0);
+        let known = out.start != Micros::NONE && inn.start != Micros::NONE;
+        let slow = if known { millis(out.start, inn.start) } else { 0 };
+        let outlived = if known { millis(inn.end(), out.end()) } else { 0 };
+        counts.equal_bytes += u64::from(out.bytes == inn.bytes && out.bytes > 0);
+        if slow >= Rest::SLOW {
+            self.rest_mut().slow.add(slow);
+        }
+        if outlived >= Rest::SLOW {
+            self.rest_mut().outlived.add(outlived);
+        }
+    }
+
+    /// Keeps a line if it is among the `most` earliest.
+    pub(super) fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
+        if self.enough.is_some_and(|latest| latest <= (start, origin)) {
+            return;
+        }
+        let place = self.evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = line[..line.len().min(LONGEST)].into();
+        self.evidence.insert(place, Evidence { start, origin, text });
+        self.evidence.truncate(most);
+        let full = self.evidence.len() == most;
+        self.enough = self.evidence.last().filter(|_| full).map(|last| (last.start, last.origin));
+    }
+}
