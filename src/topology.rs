@@ -243,6 +243,17 @@ impl Topology {
         found
     }
 
+    /// The service that an endpoint belongs to by the best proof.
+    pub fn service(&self, endpoint: Endpoint) -> Option<Service> {
+        match self.services.get(&endpoint) {
+            Some(known) => {
+                let best = known.iter().min_by_key(|(service, proof)| (**proof, self.hosts.get(service.0)));
+                best.map(|(service, _)| *service)
+            }
+            None => self.services(endpoint).first().map(|(service, _)| *service),
+        }
+    }
+
     /// The host of a service, `manager.manager.svc.cluster.local`.
     pub fn host(&self, service: Service) -> String {
         self.hosts.show(service.0).into_owned()

@@ -6,7 +6,9 @@
 mod change;
 mod words;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::cluster::{Cluster, Direction};
 use crate::endpoint::{Endpoint, Ip};
@@ -52,7 +54,9 @@ pub struct Claims<'w> {
     /// Which clients' addresses used a way, and when, where the ledger tells.
     clients: BTreeMap<u32, Vec<(Ip, &'w [Span])>>,
     /// Hosts of clusters that take what is not theirs: nothing that they answered is theirs either.
-    pub(crate) thieves: BTreeSet<String>,
+    thieves: BTreeSet<String>,
+    /// Whose endpoints are, as far as it was asked already.
+    owners: RefCell<BTreeMap<Endpoint, Rc<[String]>>>,
     /// Who dialled which address around the mesh.
     passed: BTreeSet<(Ip, Endpoint)>,
     /// Who could not connect to many addresses on one port, and to how many.
@@ -134,6 +138,7 @@ impl<'w> Claims<'w> {
         let many = dialled.into_iter().map(|(who, destinations)| (who, destinations.len()));
         Claims {
             thieves: BTreeSet::new(),
+            owners: RefCell::default(),
             passed,
             clients: used,
             scattered: many.filter(|(_, count)| *count > SCATTERED).collect(),
@@ -194,6 +199,17 @@ impl<'w> Claims<'w> {
                 self.add(subject, &ways, count, verdict);
             }
         }
+    }
+
+    /// From here on these hosts own nothing.
+    pub(crate) fn disown(&mut self, thieves: BTreeSet<String>) {
+        self.thieves = thieves;
+        self.owners.take();
+    }
+
+    /// Whether a host's cluster takes what is not its own.
+    pub(crate) fn is_thief(&self, host: &str) -> bool {
+        self.thieves.contains(host)
     }
 
     /// How many connections a group stands for: both legs of one may be in it, and a leg whose other leg is in another

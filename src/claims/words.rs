@@ -1,6 +1,7 @@
 //! The words in which rules name things: who called, what was dialled, how it ended.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::{Claims, Seen, durations};
 use crate::cluster::Direction;
@@ -52,11 +53,20 @@ impl Claims<'_> {
         if endpoint.is_none() {
             return "a server that the lines do not name".to_owned();
         }
-        self.owners(endpoint).into_iter().next().unwrap_or_else(|| self.show(endpoint))
+        self.owners(endpoint).first().cloned().unwrap_or_else(|| self.show(endpoint))
     }
 
     /// Who the endpoint belongs to: its services, else those whose virtual address it is, else its pod, by name.
-    pub(crate) fn owners(&self, endpoint: Endpoint) -> Vec<String> {
+    pub(crate) fn owners(&self, endpoint: Endpoint) -> Rc<[String]> {
+        let known = self.owners.borrow().get(&endpoint).map(Rc::clone);
+        known.unwrap_or_else(|| {
+            let owners: Rc<[String]> = self.find_owners(endpoint).into();
+            self.owners.borrow_mut().insert(endpoint, Rc::clone(&owners));
+            owners
+        })
+    }
+
+    fn find_owners(&self, endpoint: Endpoint) -> Vec<String> {
         let mut services: Vec<String> =
             self.topology.services(endpoint).iter().map(|(service, _)| self.topology.host(*service)).collect();
         if services.is_empty() {

@@ -7,9 +7,11 @@ use serde::Serialize;
 use super::Gathered;
 use crate::claims;
 use crate::cluster::{Cluster, Direction};
+use crate::endpoint::Endpoint;
 use crate::field::value::Micros;
 use crate::ledger::Entry;
 use crate::leg::{Protocol, Side, Way};
+use crate::names::Sym;
 
 /// A row of the traffic table.
 #[derive(Clone, Debug, Serialize)]
@@ -98,7 +100,7 @@ pub(super) fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
 fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
     let Gathered { ledger, topology, .. } = *gathered;
     let cluster = Cluster::read(ledger.names.get(way.cluster));
-    let service = || topology.services(way.dest).first().map(|(service, _)| topology.host(*service));
+    let service = || topology.service(way.dest).map(|service| topology.host(service));
     let address = || way.dest.show(&ledger.names).to_string();
     if way.side == Side::Inbound {
         return ("(inbound only)".to_owned(), service().unwrap_or_else(address));
@@ -135,9 +137,16 @@ struct Sums {
 pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
     let Gathered { ledger, topology, .. } = *gathered;
     let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
+    let mut hosts: BTreeMap<(Sym, Endpoint), Option<String>> = BTreeMap::new();
     for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0) {
-        let Some(host) = called(gathered, way) else { continue };
-        let sum = sums.entry(host).or_default();
+        // Many ways have the same cluster or server.
+        let named = way.side.is_client() && Direction::of(ledger.names.get(way.cluster)) == Direction::Outbound;
+        let key = if named { (way.cluster, Endpoint::NONE) } else { (Sym::NONE, way.dest) };
+        let Some(host) = hosts.entry(key).or_insert_with(|| called(gathered, way)) else { continue };
+        if !sums.contains_key(host) {
+            sums.insert(host.clone(), Sums::default());
+        }
+        let Some(sum) = sums.get_mut(host) else { continue };
         let failed = way.flags.is_failure() || way.status >= 500;
         sum.connections += counts.connections;
         sum.failures += if failed { counts.connections } else { 0 };
@@ -155,7 +164,7 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
         sum.in_millis += counts.in_millis;
     }
     for (server, requests, inside, service) in ledger.served() {
-        let host = topology.services(server).first().map(|(service, _)| topology.host(*service));
+        let host = topology.service(server).map(|service| topology.host(service));
         if let Some(sum) = host.and_then(|host| sums.get_mut(&host)) {
             sum.requests += requests;
             sum.inside_millis += inside;
@@ -213,5 +222,5 @@ fn called(gathered: &Gathered<'_>, way: &Way) -> Option<String> {
     if way.side.is_client() && cluster.direction == Direction::Outbound && !cluster.host.is_empty() {
         return Some(String::from_utf8_lossy(cluster.host).into_owned());
     }
-    topology.services(way.dest).first().map(|(service, _)| topology.host(*service))
+    topology.service(way.dest).map(|service| topology.host(service))
 }

@@ -35,7 +35,7 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
-            let owned = || claims.owners(seen.way.dest).into_iter().next();
+            let owned = || claims.owners(seen.way.dest).first().cloned();
             let subject = || owned().unwrap_or_else(|| format!("unregistered destinations of {}", claims.proxy(seen.way)));
             is_blocked(claims, seen).then(subject)
         },

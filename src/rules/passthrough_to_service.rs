@@ -71,7 +71,7 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
     let mut services = services.chain(topology.virtual_services(way.dest)).map(|service| topology.host(service));
     let owned = || Some(claims.workload(way.dest.ip())?).map(|workload| format!("pods of {workload}"));
     // A host outside of the mesh may have been registered only later.
-    services.find(|host| Topology::is_internal(host) && !claims.thieves.contains(host)).or_else(owned)
+    services.find(|host| Topology::is_internal(host) && !claims.is_thief(host)).or_else(owned)
 }
 
 /// The pods whose proxies logged the other legs.

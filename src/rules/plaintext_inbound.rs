@@ -1,6 +1,6 @@
 //! Callers without mTLS of a service that is otherwise called with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list, noun};
@@ -44,16 +44,18 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         .filter(|seen| seen.way.side == Side::Inbound)
         .map(|seen| subject(claims, seen))
         .collect();
+    if protected.is_empty() {
+        return;
+    }
+    let mut totals: BTreeMap<String, u64> = BTreeMap::new();
+    for seen in claims.left.iter().filter(|seen| seen.way.side == Side::Inbound) {
+        *totals.entry(subject(claims, seen)).or_default() += seen.lines();
+    }
     claims.note(
         |claims, seen| is_plain(seen).then(|| subject(claims, seen)).filter(|subject| protected.contains(subject)),
         |claims, subject, ways| {
             let alone: u64 = ways.iter().flat_map(|seen| callers(claims, seen)).map(|(_, count)| count).sum();
-            let all: u64 = claims
-                .left
-                .iter()
-                .filter(|seen| seen.way.side == Side::Inbound && self::subject(claims, seen) == subject)
-                .map(Seen::lines)
-                .sum();
+            let all = totals.get(subject).copied().unwrap_or_default();
             let callers: BTreeSet<String> =
                 ways.iter().flat_map(|seen| callers(claims, seen)).map(|(caller, _)| caller).collect();
             if alone == 0 {

@@ -50,13 +50,14 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     let thieves = Thieves::among(claims);
     let of_thieves = claims.left.iter().filter(|seen| thieves.clusters.contains(&seen.way.cluster));
     let hosts = of_thieves.map(|seen| String::from_utf8_lossy(seen.cluster.host).into_owned());
-    claims.thieves = hosts.collect();
+    let hosts = hosts.collect();
+    claims.disown(hosts);
     claims.file(
         |claims, seen| thieves.of(claims, seen).map(|cluster| claims.ledger.show(cluster).into_owned()),
         |claims, cluster, ways| {
             let (own, stolen): (Vec<Seen<'_>>, Vec<Seen<'_>>) =
                 ways.iter().partition(|seen| seen.cluster.direction == Direction::BlackHole);
-            let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest)).collect();
+            let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest).to_vec()).collect();
             let host = String::from_utf8_lossy(stolen[0].cluster.host);
             let port = stolen[0].cluster.port.unwrap_or_default();
             let v6 = stolen.iter().all(|seen| seen.way.dest.ip().is_v6());
