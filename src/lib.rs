@@ -34,6 +34,7 @@ pub mod finding;
 pub mod claims;
 pub mod rules;
 pub mod report;
+pub mod redact;
 
 // shell
 pub mod sinks;

@@ -11,6 +11,7 @@ mod formats;
 mod layers;
 mod properties;
 mod published;
+mod redact;
 mod registry;
 mod samples;
 mod tool;

@@ -20,8 +20,19 @@ pub(super) struct Formats {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     check: Vec<PathBuf>,
 
+    /// Show stand-ins in the place of addresses, names, paths and values, so that the output can be shared
+    #[arg(long)]
+    redact: bool,
+
     #[command(flatten)]
     given: Given,
+}
+
+impl Formats {
+    /// Whether names are not to be shown.
+    pub(super) fn redacts(&self) -> bool {
+        self.redact
+    }
 }
 
 /// Runs the command.
@@ -32,7 +43,8 @@ pub(super) fn run(arguments: &Formats, style: Style, stop: &Arc<AtomicBool>) -> 
         list(out, style, &formats)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = Settings { formats, pairing: pair::Options::default(), threads: 0, explain: true };
+    let settings =
+        Settings { formats, pairing: pair::Options::default(), threads: 0, explain: true, redact: arguments.redact };
     let mut pass = Pass::new(&settings, Box::new(Check::new(out, style, &settings.formats)));
     batch::run(&mut pass, Expanded::of(&arguments.check, stop), stop)?;
     let report = pass.finish(false)?;

@@ -15,6 +15,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use crate::finding::Severity;
 use crate::format::{Formats, custom};
 use crate::pair;
+use crate::redact::Redactor;
 use crate::report::Report;
 use crate::run::{Pass, Settings, batch, live};
 use crate::sinks::{self, Output, Style};
@@ -41,6 +42,10 @@ struct Arguments {
     /// Show every connection too, with both legs
     #[arg(long)]
     connections: bool,
+
+    /// Show stand-ins in the place of addresses, names, paths and values, so that the output can be shared
+    #[arg(long)]
+    redact: bool,
 
     #[command(flatten)]
     given: Given,
@@ -148,9 +153,18 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            notice(&format!("{error:#}"));
+            let text = format!("{error:#}");
+            notice(&if redacts(&arguments) { Redactor::default().trouble(&text) } else { text });
             ExitCode::from(TROUBLE)
         }
+    }
+}
+
+/// Whether names are not to be shown, on standard error neither.
+fn redacts(arguments: &Arguments) -> bool {
+    match &arguments.command {
+        Some(Command::Formats(formats)) => formats.redacts(),
+        None => arguments.redact,
     }
 }
 
@@ -173,6 +187,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         pairing: pair::Options::default(),
         threads: arguments.threads,
         explain: false,
+        redact: arguments.redact,
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));

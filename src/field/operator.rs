@@ -92,6 +92,11 @@ pub fn kind(name: &str) -> Kind {
         .map_or(Kind::Text, |(_, kind)| kind)
 }
 
+/// Whether Envoy has an operator of this name, apart from the fields'.
+pub fn is_known(name: &str) -> bool {
+    [INTEGERS, DURATIONS, ADDRESSES, TIMES].concat().contains(&name)
+}
+
 /// Whether somebody else than Envoy chooses its bytes.
 pub fn is_foreign(name: &str) -> bool {
     PEERS.contains(&name)

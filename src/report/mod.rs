@@ -66,6 +66,21 @@ pub struct Line {
     pub text: String,
 }
 
+/// A connection, ready to be shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct Shown {
+    /// The client's leg: Istio's JSON keys, then `pod`, `namespace`, `source`, `line`.
+    pub outbound: Option<serde_json::Value>,
+    /// The server's leg.
+    pub inbound: Option<serde_json::Value>,
+    /// By what the legs met.
+    pub matched_by: Option<&'static str>,
+    /// Why there is only one leg.
+    pub unpaired: Option<&'static str>,
+    /// Names of the findings that it belongs to.
+    pub findings: Vec<&'static str>,
+}
+
 /// A reason for rejected lines.
 #[derive(Clone, Debug, Serialize)]
 pub struct RejectGroup {
@@ -169,6 +184,8 @@ pub struct Connections {
 pub struct Report {
     /// [`SCHEMA_VERSION`]
     pub schema_version: u32,
+    /// Whether stand-ins are in the place of names.
+    pub redacted: bool,
     /// The inputs' names.
     pub inputs: Vec<String>,
     /// Files in folders and archives that were left out, by the reason.
@@ -288,6 +305,7 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
     let known = |at: &Micros| *at != Micros::NONE;
     Report {
         schema_version: SCHEMA_VERSION,
+        redacted: false,
         inputs: inputs.names.clone(),
         skipped: inputs.skipped.clone(),
         first: used().map(|counts| counts.first).filter(known).min().and_then(Micros::shown),

@@ -19,11 +19,12 @@ use crate::leg::Leg;
 use crate::names::Sym;
 use crate::pair::{self, Closed, Connection, Pairer};
 use crate::record::Kept;
+use crate::redact::Redactor;
 use crate::repeat::Repeats;
-use crate::report::{self, Gathered, Inputs, Report};
+use crate::report::{self, Gathered, Inputs, Report, Shown};
 use crate::rules;
 use crate::scan::{self, Scanned, Scanner, Shelved, Tally};
-use crate::sinks::{Shown, Sink, leg_object};
+use crate::sinks::{Sink, leg_object};
 use crate::source::Source;
 use crate::source::block::Block;
 use crate::source::expand::Expanded;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub threads: usize,
     /// Keep the first lines that are no access lines, to show why.
     pub explain: bool,
+    /// Show stand-ins in the place of names.
+    pub redact: bool,
 }
 
 /// One run over one input, however many sources it has.
@@ -59,6 +62,8 @@ pub struct Pass<'s> {
     closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
+    /// Stands between what was found and the sink, if names are not to be shown.
+    redactor: Option<Redactor>,
     /// What went wrong with inputs.
     pub troubles: Vec<String>,
 }
@@ -111,6 +116,7 @@ impl<'s> Pass<'s> {
             again: Vec::new(),
             closing: Closing { keep, ..Closing::default() },
             judged: None,
+            redactor: settings.redact.then(Redactor::default),
             troubles: Vec::new(),
         }
     }
@@ -176,6 +182,10 @@ impl<'s> Pass<'s> {
         });
         for connection in closed {
             let shown = self.shown(&connection);
+            let shown = match &mut self.redactor {
+                Some(redactor) => redactor.shown(shown),
+                None => shown,
+            };
             self.sink.connection(&shown)?;
         }
         Ok(())
@@ -245,6 +255,9 @@ impl<'s> Pass<'s> {
             }
         }
         self.judged = Some((now.0, now.1, Judged { topology, findings, names }));
+        if let Some(redactor) = &mut self.redactor {
+            redactor.learn(&self.closing.ledger, &self.tally.events);
+        }
     }
 
     /// For a live run: shows findings that are new, and whole connections.
@@ -254,7 +267,12 @@ impl<'s> Pass<'s> {
         self.judge();
         if let Some((_, _, judged)) = &self.judged {
             for finding in &judged.findings {
-                self.sink.finding(&self.inputs.told(finding))?;
+                let told = self.inputs.told(finding);
+                let told = match &mut self.redactor {
+                    Some(redactor) => redactor.told(told),
+                    None => told,
+                };
+                self.sink.finding(&told)?;
             }
         }
         if self.sink.wants_connections() {
@@ -288,6 +306,10 @@ impl<'s> Pass<'s> {
             interrupted,
             troubles: &self.troubles,
         });
+        let report = match &mut self.redactor {
+            Some(redactor) => redactor.report(report),
+            None => report,
+        };
         self.sink.finish(&report)?;
         Ok(report)
     }

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Sink;
 use super::clean::Harmless;
-use super::{Shown, Sink};
 use crate::field::{Field, Kind};
 use crate::record::Record;
-use crate::report::{Report, Told};
+use crate::report::{Report, Shown, Told};
 
 /// One document.
 #[derive(Debug)]

@@ -10,26 +10,11 @@ mod text;
 
 use std::io::{self, Write};
 
-use crate::report::{Report, Told};
+use crate::report::{Report, Shown, Told};
 
 pub use check::Check;
 pub use json::{Json, Ndjson, leg_object};
 pub use text::{Style, Text};
-
-/// A connection, ready to be shown.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Shown {
-    /// The client's leg: Istio's JSON keys, then `pod`, `namespace`, `source`, `line`.
-    pub outbound: Option<serde_json::Value>,
-    /// The server's leg.
-    pub inbound: Option<serde_json::Value>,
-    /// By what the legs met.
-    pub matched_by: Option<&'static str>,
-    /// Why there is only one leg.
-    pub unpaired: Option<&'static str>,
-    /// Names of the findings that it belongs to.
-    pub findings: Vec<&'static str>,
-}
 
 /// Where a run's results go.
 pub trait Sink {

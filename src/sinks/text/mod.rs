@@ -7,10 +7,10 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
+use super::Sink;
 use super::clean::{clean, clip, wrap};
-use super::{Shown, Sink};
 use crate::finding::Grade;
-use crate::report::{RejectGroup, Report, Told};
+use crate::report::{RejectGroup, Report, Shown, Told};
 use crate::topology::Alone;
 
 /// How the report may look.
@@ -189,6 +189,9 @@ impl<W: Write> Text<W> {
             let who = first.pod.as_deref().unwrap_or(&first.source);
             let when = first.at.as_deref().map_or(String::new(), |at| format!(" at {at}"));
             self.row("Proxy", &format!("{} {}: first {}{when}", group.kind, group.count, clean(who)))?;
+        }
+        if report.redacted {
+            self.row("Note", "names, addresses, paths and values are stand-ins; equal ones are equal")?;
         }
         if report.interrupted {
             self.row("Note", "interrupted before the input ended")?;
