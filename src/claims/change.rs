@@ -28,7 +28,8 @@ impl Claims<'_> {
         } else {
             let latest = changes.iter().map(|change| change.first).max().unwrap_or(start);
             format!(
-                "before, they went through {before}; the change came to one after the other from {start} to {latest}"
+                "before, they went through {before}; the change came to one after the other from \
+                     {start} to {latest}"
             )
         };
         // Of those that did not come back some may have stopped, and some still go there.
@@ -82,7 +83,7 @@ impl Claims<'_> {
         if stayed.is_empty() {
             return String::new();
         }
-        let stayed = list(stayed.into_iter().collect::<Vec<_>>().into_iter());
+        let stayed = list(stayed);
         format!("; {stayed} went on as before: not all proxies have the same configuration")
     }
 
@@ -109,9 +110,10 @@ impl Claims<'_> {
         if late.is_empty() {
             return String::new();
         }
-        let late = list(late.into_iter().collect::<Vec<_>>().into_iter());
+        let late = list(late);
         format!(
-            "; {late} still went there after others had gone back at {back}: not all proxies have the same configuration"
+            "; {late} still went there after others had gone back at {back}: not all proxies have the same \
+                    configuration"
         )
     }
 

@@ -108,8 +108,8 @@ impl<'w> Claims<'w> {
         });
         let left: Vec<Seen<'_>> = seen.filter(|seen| seen.entry.counts.legs > 0).collect();
         let mut lived: BTreeMap<Endpoint, Vec<&Timeline>> = BTreeMap::new();
-        for (_, host, times) in ledger.answers() {
-            lived.entry(host).or_default().push(times);
+        for (_, host, answers) in ledger.answers() {
+            lived.entry(host).or_default().push(&answers.times);
         }
         let mut missed: BTreeMap<Endpoint, Span> = BTreeMap::new();
         for seen in left.iter().filter(|seen| seen.way.side.is_client() && seen.way.flags.has(Class::Connect)) {

@@ -45,7 +45,7 @@ impl Claims<'_> {
     /// The endpoints that were chosen.
     pub(crate) fn hosts(&self, ways: &[Seen<'_>]) -> String {
         let hosts: BTreeSet<String> = ways.iter().map(|seen| self.show(seen.way.host)).collect();
-        list(hosts.into_iter().collect::<Vec<_>>().into_iter())
+        list(hosts)
     }
 
     /// The service or pod that an endpoint belongs to, in one word; else its address.
@@ -141,7 +141,7 @@ impl Claims<'_> {
     /// The proxies of a group, sorted, as one phrase.
     pub(crate) fn proxies(&self, ways: &[Seen<'_>]) -> String {
         let names: BTreeSet<String> = ways.iter().map(|seen| self.proxy(seen.way)).collect();
-        list(names.into_iter())
+        list(names)
     }
 
     /// The clients of a group, sorted, as one phrase.
@@ -154,7 +154,7 @@ impl Claims<'_> {
     pub(crate) fn destinations(&self, ways: &[Seen<'_>]) -> String {
         let names: BTreeSet<String> =
             ways.iter().map(|seen| seen.way.dest.show(&self.ledger.names).to_string()).collect();
-        list(names.into_iter())
+        list(names)
     }
 
     /// Every flag of a group, as the log prints them.
@@ -169,7 +169,7 @@ impl Claims<'_> {
             .filter(|seen| !seen.way.transport.is_none())
             .map(|seen| self.ledger.show(seen.way.transport).replace('_', " "))
             .collect();
-        if reasons.is_empty() { String::new() } else { format!(" ({})", list(reasons.into_iter())) }
+        if reasons.is_empty() { String::new() } else { format!(" ({})", list(reasons)) }
     }
 
     /// The text of an address.
@@ -180,7 +180,8 @@ impl Claims<'_> {
     /// `; endpoints answered until ... and again from ...`, as far as connections of the same clusters tell.
     pub(crate) fn answered_around(&self, ways: &[Seen<'_>], Span { first, last, .. }: Span) -> String {
         let clusters: BTreeSet<Sym> = ways.iter().map(|seen| seen.way.cluster).collect();
-        let good = || self.ledger.answers().filter(|(named, ..)| clusters.contains(named)).map(|(.., times)| times);
+        let good =
+            || self.ledger.answers().filter(|(named, ..)| clusters.contains(named)).map(|(.., answers)| &answers.times);
         let before = good().filter_map(|times| times.before(first)).max();
         let after = good().filter_map(|times| times.after(last)).min();
         match (before, after) {
@@ -227,15 +228,16 @@ pub fn flags<'w>(ledger: &Ledger, ways: impl Iterator<Item = &'w Way>) -> String
 }
 
 /// `a`, `a and b`, `a, b, c and 4 more`.
-pub(crate) fn list(names: impl ExactSizeIterator<Item = String>) -> String {
+pub(crate) fn list(names: impl IntoIterator<Item = String>) -> String {
     const SHOWN: usize = 3;
-    let (count, mut names) = (names.len(), names);
-    let mut shown: Vec<String> = names.by_ref().take(SHOWN).collect();
-    if count > SHOWN {
-        return format!("{} and {} more", shown.join(", "), count - SHOWN);
+    let mut names: Vec<String> = names.into_iter().collect();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    if more > 0 {
+        return format!("{} and {more} more", names.join(", "));
     }
-    match (shown.pop(), shown.is_empty()) {
-        (Some(last), false) => format!("{} and {last}", shown.join(", ")),
+    match (names.pop(), names.is_empty()) {
+        (Some(last), false) => format!("{} and {last}", names.join(", ")),
         (last, _) => last.unwrap_or_default(),
     }
 }
@@ -243,7 +245,7 @@ pub(crate) fn list(names: impl ExactSizeIterator<Item = String>) -> String {
 /// The ports of a group's destinations, sorted, as one phrase.
 pub(crate) fn ports(ways: &[Seen<'_>]) -> String {
     let ports: BTreeSet<u16> = ways.iter().map(|seen| seen.way.dest.port()).collect();
-    list(ports.into_iter().map(|port| port.to_string()).collect::<Vec<_>>().into_iter())
+    list(ports.into_iter().map(|port| port.to_string()))
 }
 
 /// `requests` or `connections`.

@@ -260,5 +260,5 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// One line on standard error; if that is closed there is nobody to tell.
 fn notice(text: &str) {
-    let _ = writeln!(io::stderr(), "logscan: {text}");
+    let _ = writeln!(io::stderr(), "logscan: {}", sinks::clean(text));
 }

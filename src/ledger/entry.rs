@@ -83,6 +83,22 @@ impl Rest {
     pub const SLOW: u32 = 900;
 }
 
+/// What an endpoint answered for a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// When its connections began.
+    pub times: Timeline,
+    /// Their bytes, both directions.
+    pub bytes: u64,
+}
+
+impl Answers {
+    pub(super) fn add(&mut self, leading: &Leg) {
+        self.times.add(leading.start);
+        self.bytes = self.bytes.saturating_add(leading.bytes);
+    }
+}
+
 /// A few addresses and when they were met; none any more once there are too many.
 #[derive(Clone, Debug, Default)]
 struct Few {

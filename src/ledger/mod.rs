@@ -19,7 +19,7 @@ use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
 use crate::scan::{Count, Scanned};
 
-pub use entry::{Counts, Entry, Evidence, Rest};
+pub use entry::{Answers, Counts, Entry, Evidence, Rest};
 
 /// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
 const MOST_WAYS: usize = 120_000;
@@ -42,7 +42,7 @@ pub struct Ledger {
     fact_table: HashTable<u32>,
     links: HashMap<(u32, u32), u64, RandomState>,
     alone: HashMap<(u32, Ip), u64, RandomState>,
-    answers: HashMap<(Sym, Endpoint), Timeline, RandomState>,
+    answers: HashMap<(Sym, Endpoint), Answers, RandomState>,
     clients: HashMap<(u32, Ip), Timeline, RandomState>,
     /// Milliseconds that servers' proxies and the applications behind them took, by server, where lines say both.
     served: HashMap<Endpoint, (u64, u64, u64), RandomState>,
@@ -170,7 +170,10 @@ impl Ledger {
                 entry.meet(client, leading.start);
             }
             if !way.flags.is_failure() && !leading.server.is_none() {
-                note(&mut self.answers, (way.cluster, leading.server), leading.start);
+                let key = (way.cluster, leading.server);
+                if self.answers.len() < MOST_WAYS || self.answers.contains_key(&key) {
+                    self.answers.entry(key).or_default().add(&leading);
+                }
             }
         }
         if let (Some(out), Some(inn), Some(matched)) = (connection.outbound, connection.inbound, connection.matched) {
@@ -200,9 +203,9 @@ impl Ledger {
         }
     }
 
-    /// Which endpoints answered for a cluster, and when; in no order.
-    pub fn answers(&self) -> impl Iterator<Item = (Sym, Endpoint, &Timeline)> {
-        self.answers.iter().map(|((cluster, host), times)| (*cluster, *host, times))
+    /// Which endpoints answered for a cluster; in no order.
+    pub fn answers(&self) -> impl Iterator<Item = (Sym, Endpoint, &Answers)> {
+        self.answers.iter().map(|((cluster, host), answers)| (*cluster, *host, answers))
     }
 
     /// Which clients' addresses used a way of TCP, and when; in no order. Ways that more clients used than can be kept are

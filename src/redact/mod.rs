@@ -164,8 +164,8 @@ impl Redactor {
             endpoints,
         } = row;
         let server = |server: Server| {
-            let Server { address, pod, connections } = server;
-            Server { address: self.said(&address), pod: pod.map(|name| self.behind("pod", &name)), connections }
+            let Server { address, pod, connections, bytes } = server;
+            Server { address: self.said(&address), pod: pod.map(|name| self.behind("pod", &name)), connections, bytes }
         };
         let endpoints = endpoints.into_iter().map(server).collect();
         Service {

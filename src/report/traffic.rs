@@ -64,6 +64,8 @@ pub struct Server {
     pub pod: Option<String>,
     /// Connections that were led there.
     pub connections: u64,
+    /// Their bytes in both directions.
+    pub bytes: u64,
 }
 
 /// The traffic table.
@@ -171,7 +173,7 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
             sum.service_millis += service;
         }
     }
-    for (cluster, endpoint, times) in ledger.answers() {
+    for (cluster, endpoint, answers) in ledger.answers() {
         let cluster = Cluster::read(ledger.names.get(cluster));
         let host = String::from_utf8_lossy(cluster.host);
         if cluster.direction != Direction::Outbound {
@@ -180,8 +182,10 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
         if let Some(sum) = sums.get_mut(host.as_ref()) {
             let address = endpoint.show(&ledger.names).to_string();
             let pod = topology.pod_of(endpoint.ip()).map(|(_, pod)| ledger.show(pod).into_owned());
-            let new = Server { address: address.clone(), pod, connections: 0 };
-            sum.endpoints.entry(address).or_insert(new).connections += times.count();
+            let new = Server { address: address.clone(), pod, connections: 0, bytes: 0 };
+            let server = sum.endpoints.entry(address).or_insert(new);
+            server.connections += answers.times.count();
+            server.bytes = server.bytes.saturating_add(answers.bytes);
         }
     }
     let mut services: Vec<Service> = sums.into_iter().map(|(service, sums)| sums.service(service)).collect();

@@ -9,8 +9,8 @@ use crate::leg::Side;
 rule! {
     /// ## What it finds
     /// `403` with `rbac_access_denied_matched_policy[...]` on HTTP, the same text among the termination details on TCP (no flag,
-    /// nothing sent back), `UAEX` of an external authorization service, and ztunnel's policy rejections. The policy is named where the line names
-    /// it.
+    /// nothing sent back), `UAEX` of an external authorization service, and ztunnel's policy rejections. The policy is
+    /// named where the line names it.
     ///
     /// ## When it is silent
     /// A 403 that the application sent itself (`via_upstream`).
@@ -19,8 +19,8 @@ rule! {
     /// Likely by one side's line; proven with both.
     ///
     /// ## Why it matters
-    /// The connection came through and was refused on purpose. `none` means that ALLOW policies exist and none matched: often
-    /// because the caller came in plaintext and so has no identity.
+    /// The connection came through and was refused on purpose. `none` means that ALLOW policies exist and none matched:
+    /// often because the caller came in plaintext and so has no identity.
     ///
     /// ## Example
     /// `"GET / HTTP/1.1" 403 - rbac_access_denied_matched_policy[none] - "-" 0 19 0 - ... inbound|80|| ...`
@@ -29,7 +29,8 @@ rule! {
     /// Add the caller to the AuthorizationPolicy, or let it come with mTLS so that its principal is known.
     ///
     /// ## Source
-    /// Envoy `source/extensions/filters/network/rbac/rbac_filter.cc`; istio/proxy pull request 3100; ztunnel `src/proxy.rs`.
+    /// Envoy `source/extensions/filters/network/rbac/rbac_filter.cc`; istio/proxy pull request 3100; ztunnel
+    /// `src/proxy.rs`.
     "A101", "access-denied", Error, "a policy refused traffic"
 }
 
@@ -46,18 +47,23 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, subject, ways| {
             let denied: Vec<Seen<'_>> = ways.iter().filter(|seen| is_denied(claims, seen)).copied().collect();
             let policies: std::collections::BTreeSet<String> = denied.iter().map(|seen| policy(claims, seen)).collect();
-            let callers: std::collections::BTreeSet<String> = ways.iter().filter_map(|seen| caller(claims, seen)).collect();
-            let callers = if callers.is_empty() { "a caller that is not told".to_owned() } else { list(callers.into_iter().collect::<Vec<_>>().into_iter()) };
-            let plain = denied.iter().all(|seen| seen.way.side == Side::Inbound && seen.way.sni.is_none() && is_envoy(claims, seen));
+            let callers: std::collections::BTreeSet<String> =
+                ways.iter().filter_map(|seen| caller(claims, seen)).collect();
+            let callers = if callers.is_empty() { "a caller that is not told".to_owned() } else { list(callers) };
+            let plain = denied
+                .iter()
+                .all(|seen| seen.way.side == Side::Inbound && seen.way.sni.is_none() && is_envoy(claims, seen));
             let identity = if plain { "; the caller came without mTLS, so no principal can match" } else { "" };
             Verdict {
                 grade: if ways.len() > denied.len() { Grade::Proven } else { Grade::Likely },
                 why: format!(
                     "{} from {callers} to {subject} were refused: {}{identity}",
                     noun(&denied),
-                    list(policies.into_iter().collect::<Vec<_>>().into_iter())
+                    list(policies)
                 ),
-                fix: "allow the caller in the AuthorizationPolicy, or call by the service's name so that mTLS gives the caller an identity".to_owned(),
+                fix: "allow the caller in the AuthorizationPolicy, or call by the service's name so that mTLS gives \
+                        the caller an identity"
+                    .to_owned(),
                 check: "kubectl get authorizationpolicies -A -o yaml".to_owned(),
             }
         },

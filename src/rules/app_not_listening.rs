@@ -29,8 +29,8 @@ rule! {
     /// `"- - -" 0 UF,URX - - "delayed_connect_error:_111" 0 0 0 ... inbound|8080|| - 10.12.2.8:8080 10.12.0.12:51100 ...`
     ///
     /// ## What to do
-    /// Is the process up, on that port, on the pod's address and not on localhost only (since 1.10), and is readiness right?
-    /// On `InboundPassthroughCluster` no Service lists the port: often a stale address of a member that is gone.
+    /// Is the process up, on that port, on the pod's address and not on localhost only (since 1.10), and is readiness
+    /// right? On `InboundPassthroughCluster` no Service lists the port: often a stale address of a member that is gone.
     ///
     /// ## Source
     /// istio/istio issues 45261, 51267 and 14662.
@@ -59,12 +59,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, _, ways| {
             let (servers, mut clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| is_deaf(seen));
             clients.extend(claims.linked(&servers).into_iter().map(|(client, _)| client));
-            let from = if clients.is_empty() { String::new() } else { format!("; called by {}", claims.proxies(&clients)) };
+            let from =
+                if clients.is_empty() { String::new() } else { format!("; called by {}", claims.proxies(&clients)) };
             let undeclared = servers.iter().all(|seen| seen.cluster.direction == Direction::InboundPassthrough);
             let fix = if undeclared {
-                "no Service lists that port: look whether callers hold a stale address, else open the port and declare it"
+                "no Service lists that port: look whether callers hold a stale address, else open \
+                     the port and declare it"
             } else {
-                "check that the application runs and listens on that port, on the pod's address and not on localhost only, and that it is ready"
+                "check that the application runs and listens on that port, on the pod's address and \
+                     not on localhost only, and that it is ready"
             };
             Verdict {
                 grade: if clients.is_empty() { Grade::Likely } else { Grade::Proven },
@@ -86,7 +89,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 /// The pods that were reached, else their addresses.
 fn reached(claims: &Claims<'_>, servers: &[Seen<'_>]) -> String {
     let pods: BTreeSet<String> = servers.iter().map(|seen| claims.pod_or_address(seen.way.dest.ip())).collect();
-    list(pods.into_iter().collect::<Vec<_>>().into_iter())
+    list(pods)
 }
 
 /// How far the clocks of two nodes may be apart, milliseconds.

@@ -48,13 +48,17 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let how = if http { "no route of the proxy has its host (block_all)" } else { "no listener of the proxy has its address" };
             let (why, fix) = if own {
                 (
-                    format!("{proxies} dialled its own address {destinations}, and a catch-all listener on the port black-holes that"),
-                    format!("look for the object that made the listener 0.0.0.0_{}; let the member dial itself over localhost", ways[0].way.dest.port()),
+                    format!("{proxies} dialled its own address {destinations}, and a catch-all listener on \
+                         the port black-holes that"),
+                    format!("look for the object that made the listener 0.0.0.0_{}; let the member dial \
+                         itself over localhost", ways[0].way.dest.port()),
                 )
             } else if known {
                 (
                     format!("{proxies} dialled {destinations}{belongs}; the mesh knows it, but {how}"),
-                    "let these proxies see the service: Sidecar egress hosts, exportTo, the port in its Service; a ServiceEntry if it is called by pod address".to_owned(),
+                    "let these proxies see the service: Sidecar egress hosts, exportTo, the port in \
+                         its Service; a ServiceEntry if it is called by pod \
+                         address".to_owned(),
                 )
             } else {
                 (

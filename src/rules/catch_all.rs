@@ -12,8 +12,8 @@ use crate::leg::{Protocol, Side};
 rule! {
     /// ## What it finds
     /// One cluster `outbound|PORT||HOST` that receives TCP connections for four or more different original destinations
-    /// (two, if these had been connected as they are before) and takes them to other addresses. The input does not tell whose the destinations are; else it is
-    /// `unexpected-cluster`.
+    /// (two, if these had been connected as they are before) and takes them to other addresses. The input does not tell
+    /// whose the destinations are; else it is `unexpected-cluster`.
     ///
     /// ## When it is silent
     /// A service's virtual address is one destination (a few on dual-stack and multi-cluster meshes). Per-pod listeners
@@ -49,7 +49,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let destinations: BTreeSet<Endpoint> = ways.iter().map(|seen| seen.way.dest).collect();
             let port = ways[0].way.dest.port();
             let failed = ways.iter().any(|seen| seen.way.flags.is_failure());
-            let end = if failed { format!(", and fail with {}{}", claims.flags(ways), claims.transport(ways)) } else { String::new() };
+            let end = if failed {
+                format!(", and fail with {}{}", claims.flags(ways), claims.transport(ways))
+            } else {
+                String::new()
+            };
             Verdict {
                 grade: Grade::Suspect,
                 why: format!(
@@ -61,7 +65,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.changed(ways),
                 ),
                 fix: format!(
-                    "if these addresses are not all {}'s own: give the ServiceEntry addresses or protocol TLS, or drop port {port} from the ExternalName Service",
+                    "if these addresses are not all {}'s own: give the ServiceEntry addresses or \
+                         protocol TLS, or drop port {port} from the \
+                         ExternalName Service",
                     String::from_utf8_lossy(ways[0].cluster.host)
                 ),
                 check: format!("istioctl proxy-config listeners {} --port {port} -o json", claims.one_pod(ways)),

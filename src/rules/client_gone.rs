@@ -11,7 +11,8 @@ rule! {
     /// `DC` and `DR`: the client closed or reset before the response was complete. Durations that sit on a number are the client's timeout.
     ///
     /// ## When it is silent
-    /// Where the client's own leg says why it gave up (`timeout`), the server's `DC` line of the same request belongs to that.
+    /// Where the client's own leg says why it gave up (`timeout`), the server's `DC` line of the same request belongs
+    /// to that.
     ///
     /// ## How sure
     /// Likely: why the client left the line does not say.

@@ -11,7 +11,8 @@ rule! {
     /// `UF`, `URX` and kin where the cluster is the right one and the answer came at once: refused, no route, reset.
     ///
     /// ## When it is silent
-    /// Timeouts, TLS errors, endpoints that died, and the server's own application have rules of their own, which come before.
+    /// Timeouts, TLS errors, endpoints that died, and the server's own application have rules of their own, which come
+    /// before.
     ///
     /// ## How sure
     /// Likely: why it was refused the client's line does not say.
@@ -23,7 +24,8 @@ rule! {
     /// `"- - -" 0 UF,URX - - "delayed_connect_error:_111" 0 0 0 ... "10.1.1.24:6379" outbound|6379||redis... - 10.1.1.24:6379 ...`
     ///
     /// ## What to do
-    /// Is the port open, is the pod ready, is targetPort right? `113`, no route to host: a firewall that rejects, a dead node.
+    /// Is the port open, is the pod ready, is targetPort right? `113`, no route to host: a firewall that rejects, a
+    /// dead node.
     ///
     /// ## Source
     /// Envoy documentation, response flags; Envoy `source/common/tcp_proxy/tcp_proxy.cc`.
@@ -40,7 +42,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let (why, fix) = if known {
                 (
                     format!(
-                        "{} dialled {}, which other proxies know as an address of {subject} and this one does not: {flags}{transport}",
+                        "{} dialled {}, which other proxies know as an address of {subject} and \
+                             this one does not: {flags}{transport}",
                         claims.proxies(ways),
                         claims.destinations(ways)
                     ),
@@ -49,14 +52,16 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 )
             } else if passed {
                 (
-                    format!("{} dialled {} directly, which no service of the proxy's registry has, and nothing answers there: {flags}{transport}", claims.proxies(ways),
+                    format!("{} dialled {} directly, which no service of the proxy's registry has, and \
+                         nothing answers there: {flags}{transport}", claims.proxies(ways),
                         claims.destinations(ways)),
                     "check whether the address still exists: a pod that is gone, a firewall, a NetworkPolicy",
                 )
             } else {
                 (
                     format!("{} could not connect to {} for {subject}: {flags}{transport}", claims.proxies(ways), claims.hosts(ways)),
-                    "check that the endpoints are ready and listen on the target port, and that no NetworkPolicy is in the way",
+                    "check that the endpoints are ready and listen on the target port, and that no \
+                         NetworkPolicy is in the way",
                 )
             };
             let ambient = ways.iter().any(|seen| is_ambient(claims, seen));

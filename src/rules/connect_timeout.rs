@@ -9,8 +9,8 @@ use crate::measure::duration;
 
 rule! {
     /// ## What it finds
-    /// Connect failures that took as long as a connect timeout (half a second and more, nearly all the same), or whose reason says
-    /// that they timed out.
+    /// Connect failures that took as long as a connect timeout (half a second and more, nearly all the same), or whose
+    /// reason says that they timed out.
     ///
     /// ## When it is silent
     /// Connections that were refused at once: `connect-failed`. Endpoints that are known to have died: `dead-endpoint`.
@@ -60,7 +60,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 fix: if ambient {
                     super::connect_failed::AMBIENT
                 } else {
-                    "look for a NetworkPolicy or a firewall in between, and whether anybody has that address still"
+                    "look for a NetworkPolicy or a firewall in between, and whether anybody has \
+                         that address still"
                 }
                 .to_owned(),
                 check: "kubectl get networkpolicies -A; kubectl get pods,svc -A -o wide".to_owned(),

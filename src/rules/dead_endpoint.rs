@@ -9,8 +9,9 @@ use crate::measure::duration;
 
 rule! {
     /// ## What it finds
-    /// Connect failures to an endpoint that had answered earlier in the input and did not answer once between them: a pod that is
-    /// gone and still dialled. Says when it answered last, how long callers went on, and whether it came back.
+    /// Connect failures to an endpoint that had answered earlier in the input and did not answer once between them: a
+    /// pod that is gone and still dialled. Says when it answered last, how long callers went on, and whether it came
+    /// back.
     ///
     /// ## When it is silent
     /// One that never answered in the input, or answers now and then: see `connect-failed` and `connect-timeout`.
@@ -19,7 +20,8 @@ rule! {
     /// Likely: by the order of answers and failures.
     ///
     /// ## Why it matters
-    /// Clients that remember pod addresses (pools, clustered servers) retry a dead one for hours; the routing is innocent.
+    /// Clients that remember pod addresses (pools, clustered servers) retry a dead one for hours; the routing is
+    /// innocent.
     ///
     /// ## Example
     /// `"10.12.1.6:5701" PassthroughCluster 10.12.0.12:51100 10.12.1.6:5701 ...` and, from some moment on,
@@ -58,7 +60,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{endpoint}{who} answered until {last} and then failed every time with {}{}: {} of {}{}{tried}{again}",
+                    "{endpoint}{who} answered until {last} and then failed every time with {}{}: {} of \
+                            {}{}{tried}{again}",
                     claims.flags(ways),
                     claims.transport(ways),
                     noun(ways),
@@ -66,7 +69,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     after(ways),
                 ),
                 fix: fix.to_owned(),
-                check: format!("kubectl get pods -A -o wide | grep {}; kubectl get events -A", host.ip().show(&claims.ledger.names)),
+                check: format!(
+                    "kubectl get pods -A -o wide | grep {}; kubectl get events -A",
+                    host.ip().show(&claims.ledger.names)
+                ),
             }
         },
     );

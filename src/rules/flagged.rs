@@ -6,7 +6,8 @@ use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Connections and requests with a response flag of failure that no other rule explains: flags of extensions and of releases to come, `LH`.
+    /// Connections and requests with a response flag of failure that no other rule explains: flags of extensions and of
+    /// releases to come, `LH`.
     ///
     /// ## When it is silent
     /// Flags that tell of something deliberate alone: an injected fault or delay, an answer from a cache.
@@ -41,7 +42,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: Grade::Likely,
                 why: format!("{} of {} ended with {subject}: {meaning}", noun(ways), claims.proxies(ways)),
-                fix: "look at the side that the flag names: upstream flags (U..) at the server and its proxy, downstream flags (D..) at the client".to_owned(),
+                fix: "look at the side that the flag names: upstream flags (U..) at the server and its \
+                     proxy, downstream flags (D..) at the client"
+                    .to_owned(),
                 check: String::new(),
             }
         },

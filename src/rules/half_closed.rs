@@ -16,7 +16,8 @@ rule! {
     /// Likely: by the time that they have in common.
     ///
     /// ## Why it matters
-    /// One side had closed, the other did not notice: the client waits on a dead connection until an idle timeout (one hour by default).
+    /// One side had closed, the other did not notice: the client waits on a dead connection until an idle timeout (one
+    /// hour by default).
     ///
     /// ## Example
     /// Server's leg 5 s, client's leg 3605 s.
@@ -48,11 +49,14 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{count} connections of {} to {subject} stayed open on the client's side for {} after the server's side had ended",
+                    "{count} connections of {} to {subject} stayed open on the client's side for {} \
+                         after the server's side had ended",
                     claims.proxies(ways),
                     duration(constant),
                 ),
-                fix: "let the application close both directions; set tcpKeepalive and a shorter idleTimeout in the DestinationRule".to_owned(),
+                fix: "let the application close both directions; set tcpKeepalive and a shorter \
+                     idleTimeout in the DestinationRule"
+                    .to_owned(),
                 check: String::new(),
             };
             Some((count, verdict))

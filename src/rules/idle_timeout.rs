@@ -7,28 +7,30 @@ use crate::measure::{Spread, duration};
 
 rule! {
     /// ## What it finds
-    /// TCP connections without a flag on which no byte came back and which nearly all (three at least) ended after the same time of a
-    /// second or more: the idle timeout of a proxy, or the client's patience.
+    /// TCP connections without a flag on which no byte came back and which nearly all (three at least) ended after the
+    /// same time of a second or more: the idle timeout of a proxy, or the client's patience.
     ///
     /// ## When it is silent
-    /// Durations without a common length, and connections that were answered: a long quiet connection is a normal one. A service
-    /// of which nobody ever got a byte: its protocol may have no answers.
+    /// Durations without a common length, and connections that were answered: a long quiet connection is a normal one.
+    /// A service of which nobody ever got a byte: its protocol may have no answers.
     ///
     /// ## How sure
     /// Likely: by the time that they have in common; whose timeout it is the line does not say.
     ///
     /// ## Why it matters
-    /// TCP has no flag for it: both sides waited. A server that hangs, a protocol in which the server speaks first while the proxy
-    /// waits for the client, a pool that opens connections and does not use them.
+    /// TCP has no flag for it: both sides waited. A server that hangs, a protocol in which the server speaks first
+    /// while the proxy waits for the client, a pool that opens connections and does not use them.
     ///
     /// ## Example
     /// `"- - -" 0 - - - "-" 24 0 2001 - ... outbound|8086||feed.metrics.svc.cluster.local ...`, again and again 2001.
     ///
     /// ## What to do
-    /// Look at what the server does; name the port `tcp-...` if the server speaks first (MySQL, SMTP); compare `idleTimeout`.
+    /// Look at what the server does; name the port `tcp-...` if the server speaks first (MySQL, SMTP); compare
+    /// `idleTimeout`.
     ///
     /// ## Source
-    /// Istio documentation, Application Requirements, server first protocols; Envoy TCP proxy, `idle_timeout`; istio/istio issue 10062.
+    /// Istio documentation, Application Requirements, server first protocols; Envoy TCP proxy, `idle_timeout`;
+    /// istio/istio issue 10062.
     "T203", "idle-timeout", Warning, "connections hung without an answer until a timeout"
 }
 
@@ -57,7 +59,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{count} connections of {} to {subject} got no byte back and ended after about {} each, without any flag",
+                    "{count} connections of {} to {subject} got no byte back and ended after about \
+                         {} each, without any flag",
                     claims.proxies(ways),
                     duration(constant),
                 ),

@@ -17,8 +17,8 @@ rule! {
     /// Likely: the cluster says so.
     ///
     /// ## Why it matters
-    /// The port is in no Service, so no policy of a port and no telemetry of a service apply; the other side is mostly a client that
-    /// goes through `PassthroughCluster`.
+    /// The port is in no Service, so no policy of a port and no telemetry of a service apply; the other side is mostly
+    /// a client that goes through `PassthroughCluster`.
     ///
     /// ## Example
     /// `... "100.72.2.95:7801" InboundPassthroughClusterIpv4 127.0.0.6:40000 100.72.2.95:7801 100.72.2.90:51100 - -`

@@ -24,6 +24,7 @@ mod overflow;
 mod passthrough_to_service;
 mod passthrough_to_unknown;
 mod plaintext_inbound;
+mod port_name;
 mod protocol_error;
 mod proxy_lifecycle;
 mod rejected_configuration;
@@ -95,6 +96,7 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &server_error::META, judge: server_error::judge },
     Rule { meta: &plaintext_inbound::META, judge: plaintext_inbound::judge },
     Rule { meta: &shared_port::META, judge: shared_port::judge },
+    Rule { meta: &port_name::META, judge: port_name::judge },
     Rule { meta: &route_changed::META, judge: route_changed::judge },
     Rule { meta: &no_metadata::META, judge: no_metadata::judge },
     Rule { meta: &unanswered::META, judge: unanswered::judge },

@@ -54,14 +54,13 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let sni = list(claims.names(servers.iter().map(|seen| seen.way.sni)));
             let came = routes(claims, &servers, &linked);
             let (what, fix) = if sni.is_empty() {
-                (
-                    "in plaintext, and only mTLS is accepted there".to_owned(),
-                    fixes(&linked),
-                )
+                ("in plaintext, and only mTLS is accepted there".to_owned(), fixes(&linked))
             } else {
                 (
                     format!("with TLS for {sni}, and no filter chain there takes that"),
-                    "name the port https or tls if the application speaks TLS itself; on a gateway add a server for that SNI".to_owned(),
+                    "name the port https or tls if the application speaks TLS itself; on a gateway \
+                         add a server for that SNI"
+                        .to_owned(),
                 )
             };
             Verdict {
@@ -72,7 +71,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.worked_around(&servers)
                 ),
                 fix,
-                check: if joined { String::new() } else { "the log of the callers' proxies; kubectl get peerauthentication -A".to_owned() },
+                check: if joined {
+                    String::new()
+                } else {
+                    "the log of the callers' proxies; kubectl get peerauthentication -A".to_owned()
+                },
             }
         },
     );
@@ -104,7 +107,10 @@ fn fixes(linked: &[(Seen<'_>, u64)]) -> String {
     let named = clients().any(|seen: &Seen<'_>| matches!(seen.cluster, Cluster { direction: Direction::Outbound, .. }));
     let mut fixes = Vec::new();
     if passed {
-        fixes.push("let clients call the service by name, or give the pods a headless Service that lists the port");
+        fixes.push(
+            "let clients call the service by name, or give the pods a headless Service that lists the \
+             port",
+        );
     }
     if named {
         fixes.push("set the DestinationRule's tls mode to ISTIO_MUTUAL or take it out");

@@ -8,18 +8,19 @@ use crate::leg::{Protocol, Side};
 
 rule! {
     /// ## What it finds
-    /// TCP pairs through a service's cluster whose two legs carried the very same bytes, all of one way, while those of other
-    /// callers of the service differ by the metadata that sidecars exchange inside of mTLS.
+    /// TCP pairs through a service's cluster whose two legs carried the very same bytes, all of one way, while those of
+    /// other callers of the service differ by the metadata that sidecars exchange inside of mTLS.
     ///
     /// ## When it is silent
-    /// Where all pairs of a service are alike: metadata exchange is off, or on, for all. `PassthroughCluster`, which never has it.
+    /// Where all pairs of a service are alike: metadata exchange is off, or on, for all. `PassthroughCluster`, which
+    /// never has it.
     ///
     /// ## How sure
     /// Suspect: by the bytes alone.
     ///
     /// ## Why it matters
-    /// These connections have no peer's identity in telemetry; often they have no mTLS either, or one side's proxy is older or
-    /// configured otherwise.
+    /// These connections have no peer's identity in telemetry; often they have no mTLS either, or one side's proxy is
+    /// older or configured otherwise.
     ///
     /// ## Example
     /// Legs of 120/300 and 120/300 bytes beside legs of 120/300 and 812/1004.
@@ -58,7 +59,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                      is on those of other callers",
                     claims.proxies(ways)
                 ),
-                fix: "compare the DestinationRules that apply to these callers, and the versions of their proxies".to_owned(),
+                fix: "compare the DestinationRules that apply to these callers, and the versions of \
+                     their proxies".to_owned(),
                 check: format!("istioctl proxy-config clusters {} -o json", claims.one_pod(ways)),
             };
             Some((count, verdict))

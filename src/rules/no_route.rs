@@ -16,8 +16,8 @@ rule! {
     /// Likely: the flag says so; which object is missing it does not say.
     ///
     /// ## Why it matters
-    /// The configuration sends traffic nowhere: a host that no virtual host has, a subset without DestinationRule, or for seconds a
-    /// configuration that is not complete yet.
+    /// The configuration sends traffic nowhere: a host that no virtual host has, a subset without DestinationRule, or
+    /// for seconds a configuration that is not complete yet.
     ///
     /// ## Example
     /// `"GET /x HTTP/1.1" 503 NC cluster_not_found - "-" 0 0 0 - ... "-" - - 10.96.3.7:80 10.244.0.9:41000 - -`
@@ -43,9 +43,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let details = list(claims.names(ways.iter().map(|seen| seen.way.details)));
             let details = if details.is_empty() { String::new() } else { format!(" ({details})") };
             let fix = if ways[0].way.flags.any(Flags::of(&["NC"])) {
-                "define the cluster that the route names: a DestinationRule with the subset, visible to this proxy"
+                "define the cluster that the route names: a DestinationRule with the subset, \
+                     visible to this proxy"
             } else if ways[0].way.flags.any(Flags::of(&["NR"])) {
-                "check the hosts of the VirtualService and the Gateway, and whether the proxy had its routes yet"
+                "check the hosts of the VirtualService and the Gateway, and whether the proxy had \
+                     its routes yet"
             } else {
                 "check that the name resolves and that the proxy has all of its configuration"
             };

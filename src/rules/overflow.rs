@@ -16,7 +16,8 @@ rule! {
     /// Likely: the flag says so; which limit it was the line does not say.
     ///
     /// ## Why it matters
-    /// Envoy fails these at once and on purpose, to protect somebody. TCP has no queue: one connection over `maxConnections` is closed.
+    /// Envoy fails these at once and on purpose, to protect somebody. TCP has no queue: one connection over
+    /// `maxConnections` is closed.
     ///
     /// ## Example
     /// `"GET / HTTP/1.1" 503 UO upstream_reset_before_response_started{overflow} - "-" 0 81 0 - ... outbound|80||...`

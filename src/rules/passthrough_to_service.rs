@@ -14,7 +14,8 @@ rule! {
     /// Connections through `PassthroughCluster` whose destination the logs know: an endpoint of a service, or a pod.
     ///
     /// ## When it is silent
-    /// What failed or was refused is in the finding of its cause. Addresses outside of the mesh: see `passthrough-to-unknown`.
+    /// What failed or was refused is in the finding of its cause. Addresses outside of the mesh: see
+    /// `passthrough-to-unknown`.
     ///
     /// ## How sure
     /// Likely if the owner of the address is known; proven with the server's leg.
@@ -38,23 +39,24 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(subject, |claims, owner, ways| {
         let servers = servers(claims, ways);
-        let answered = if servers.is_empty() {
-            String::new()
-        } else {
-            format!("; {} answered", list(servers.into_iter().collect::<Vec<_>>().into_iter()))
-        };
+        let answered = if servers.is_empty() { String::new() } else { format!("; {} answered", list(servers)) };
         let proven = ways.iter().any(|seen| seen.entry.counts.paired > 0);
         let several = ways.iter().any(|seen| seen.way.dest != ways[0].way.dest);
         let addresses = if several { "addresses" } else { "an address" };
         Verdict {
             grade: if proven { Grade::Proven } else { Grade::Likely },
             why: format!(
-                "{} dialled {}, {addresses} of {owner} that no listener knows: {} went through PassthroughCluster, without mTLS and policy{answered}",
+                "{} dialled {}, {addresses} of {owner} that no listener knows: {} went through \
+                     PassthroughCluster, without mTLS and policy{answered}",
                 claims.proxies(ways),
                 claims.destinations(ways),
                 noun(ways)
             ),
-            fix: format!("give the pods a headless Service that lists port {}, or let clients call the service by name", ports(ways)),
+            fix: format!(
+                "give the pods a headless Service that lists port {}, or let clients call the service \
+                 by name",
+                ports(ways)
+            ),
             check: String::new(),
         }
     });

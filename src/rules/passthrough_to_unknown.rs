@@ -7,8 +7,8 @@ use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Connections through `PassthroughCluster` to an external address, or to a private one that no line of the input knows; one
-    /// finding for each workload that calls and each of the two kinds.
+    /// Connections through `PassthroughCluster` to an external address, or to a private one that no line of the input
+    /// knows; one finding for each workload that calls and each of the two kinds.
     ///
     /// ## When it is silent
     /// Ports of the mesh's own plumbing (15012 and its like) are left out.
@@ -17,15 +17,15 @@ rule! {
     /// Likely: nobody in the input says whose the address is.
     ///
     /// ## Why it matters
-    /// Allowed under `ALLOW_ANY`, blocked under `REGISTRY_ONLY`. No policy applies and telemetry has no name for it. A private
-    /// address is mostly a pod or service of the cluster that is called around the mesh, without mTLS.
+    /// Allowed under `ALLOW_ANY`, blocked under `REGISTRY_ONLY`. No policy applies and telemetry has no name for it. A
+    /// private address is mostly a pod or service of the cluster that is called around the mesh, without mTLS.
     ///
     /// ## Example
     /// `"100.77.28.132:1521" PassthroughCluster 10.244.0.31:50844 100.77.28.132:1521 10.244.0.31:50842 - -`
     ///
     /// ## What to do
-    /// External: a ServiceEntry gives the destination a name and a policy; nothing, if it is meant to be so. Private: call the
-    /// service by name, or give the pods a headless Service.
+    /// External: a ServiceEntry gives the destination a name and a policy; nothing, if it is meant to be so. Private:
+    /// call the service by name, or give the pods a headless Service.
     ///
     /// ## Source
     /// Istio documentation, Accessing External Services and Application Requirements.
@@ -50,8 +50,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let private = ways[0].way.dest.ip().is_private(&claims.ledger.names);
             let (what, fix) = if private {
                 (
-                    "private addresses that no service of the proxy's registry has, pods or services called around the mesh",
-                    "call the service by name, or give the pods a headless Service that lists the port; a ServiceEntry if it is no part of the cluster",
+                    "private addresses that no service of the proxy's registry has, pods or \
+                         services called around the mesh",
+                    "call the service by name, or give the pods a headless Service that lists the \
+                         port; a ServiceEntry if it is no part of the cluster",
                 )
             } else {
                 (

@@ -11,8 +11,8 @@ use crate::leg::Side;
 
 rule! {
     /// ## What it finds
-    /// Inbound legs without SNI, and without a client's leg, of a service which other callers reach with the SNI of Istio's mTLS
-    /// (`outbound_.PORT_._.HOST`); with their share and their addresses.
+    /// Inbound legs without SNI, and without a client's leg, of a service which other callers reach with the SNI of
+    /// Istio's mTLS (`outbound_.PORT_._.HOST`); with their share and their addresses.
     ///
     /// ## When it is silent
     /// Where no caller uses mTLS at all, and where the client's leg tells why there is none (`passthrough-to-service`).
@@ -21,8 +21,8 @@ rule! {
     /// Likely: the server saw no SNI of Istio's.
     ///
     /// ## Why it matters
-    /// These callers have no identity and no encryption: they have no sidecar, or it is not in their way. They stop working when
-    /// the port turns STRICT.
+    /// These callers have no identity and no encryption: they have no sidecar, or it is not in their way. They stop
+    /// working when the port turns STRICT.
     ///
     /// ## Example
     /// `... inbound|5432|| 127.0.0.6:40000 10.12.7.20:5432 10.12.8.30:58056 - -` beside
@@ -62,16 +62,22 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 return None;
             }
             let ports: BTreeSet<u16> = ways.iter().map(|seen| seen.way.dest.port()).collect();
-            let ports = list(ports.iter().map(u16::to_string).collect::<Vec<_>>().into_iter());
+            let ports = list(ports.iter().map(u16::to_string));
             let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{alone} of {all} {} to {subject} (port {ports}) came without mTLS, from {}, while others use it",
+                    "{alone} of {all} {} to {subject} (port {ports}) came without mTLS, from {}, \
+                         while others use it",
                     noun(ways),
-                    list(callers.into_iter().collect::<Vec<_>>().into_iter()),
+                    list(callers),
                 ),
-                fix: "inject the callers, or take them for what they are if they are probes; the service cannot turn STRICT before".to_owned(),
-                check: format!("kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}", claims.one_pod(ways)),
+                fix: "inject the callers, or take them for what they are if they are probes; the service \
+                     cannot turn STRICT before"
+                    .to_owned(),
+                check: format!(
+                    "kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}",
+                    claims.one_pod(ways)
+                ),
             };
             Some((alone, verdict))
         },

@@ -17,8 +17,8 @@ rule! {
     /// Likely: which side is wrong the line does not say.
     ///
     /// ## Why it matters
-    /// One side takes the port for HTTP and the other does not: the port's name or appProtocol differs between two Services, TLS
-    /// reaches a plaintext HTTP server, or HTTP/2 meets HTTP/1.
+    /// One side takes the port for HTTP and the other does not: the port's name or appProtocol differs between two
+    /// Services, TLS reaches a plaintext HTTP server, or HTTP/2 meets HTTP/1.
     ///
     /// ## Example
     /// `"- - HTTP/1.1" 400 DPE http1.codec_error - "-" 0 11 0 - ... inbound|8080|| ... outbound_.8080_._.app... -`
@@ -38,11 +38,21 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let details = claims.names(ways.iter().map(|seen| seen.way.details)).next();
             let details = details.map_or(String::new(), |details| format!(" ({details})"));
             let flags = claims.flags(ways);
-            let said = if flags.is_empty() { ways[0].way.status.to_string() } else { format!("{} {flags}", ways[0].way.status) };
+            let said = if flags.is_empty() {
+                ways[0].way.status.to_string()
+            } else {
+                format!("{} {flags}", ways[0].way.status)
+            };
             Verdict {
                 grade: Grade::Likely,
-                why: format!("{} to {subject} were not understood: {said}{details}, seen by {}", noun(ways), claims.proxies(ways)),
-                fix: "make the port's protocol agree on both sides (appProtocol or the prefix of the port's name); do not send TLS to a plaintext HTTP port".to_owned(),
+                why: format!(
+                    "{} to {subject} were not understood: {said}{details}, seen by {}",
+                    noun(ways),
+                    claims.proxies(ways)
+                ),
+                fix: "make the port's protocol agree on both sides (appProtocol or the prefix of the \
+                     port's name); do not send TLS to a plaintext HTTP port"
+                    .to_owned(),
                 check: "kubectl get svc -A -o yaml: every Service that selects these pods and this port".to_owned(),
             }
         },

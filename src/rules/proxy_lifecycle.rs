@@ -8,12 +8,12 @@ use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Connections that failed on a proxy between its start and two seconds after it got ready, while it said that it is not ready,
-    /// or from the moment on at which it was told to end, and at no other time.
+    /// Connections that failed on a proxy between its start and two seconds after it got ready, while it said that it
+    /// is not ready, or from the moment on at which it was told to end, and at no other time.
     ///
     /// ## When it is silent
-    /// Failures that go on after the proxy is ready have another cause. Without lines of the agent or of Envoy itself nothing is
-    /// known of its life.
+    /// Failures that go on after the proxy is ready have another cause. Without lines of the agent or of Envoy itself
+    /// nothing is known of its life.
     ///
     /// ## How sure
     /// Likely: by the time alone.
@@ -58,7 +58,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 claims.flags(ways),
                 subject.split_once(' ').map_or("", |(_, what)| what),
             ),
-            fix: "hold the application until the proxy is ready (holdApplicationUntilProxyStarts), or use native sidecars; let the proxy drain longer than the application".to_owned(),
+            fix: "hold the application until the proxy is ready (holdApplicationUntilProxyStarts), or \
+                 use native sidecars; let the proxy drain longer than the application"
+                .to_owned(),
             check: String::new(),
         },
     );

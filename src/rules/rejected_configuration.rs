@@ -9,8 +9,8 @@ use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Lines of Envoy or the agent which say that a listener, cluster or route of the new configuration was rejected; one finding
-    /// for each proxy.
+    /// Lines of Envoy or the agent which say that a listener, cluster or route of the new configuration was rejected;
+    /// one finding for each proxy.
     ///
     /// ## When it is silent
     /// A stream to the control plane that closed and opened again is an event of the report, not a finding.
@@ -19,8 +19,8 @@ rule! {
     /// Proven: the proxy itself says so.
     ///
     /// ## Why it matters
-    /// The proxy goes on with what it had, or without the part: connections that should have a listener have none, although the
-    /// control plane believes all is well.
+    /// The proxy goes on with what it had, or without the part: connections that should have a listener have none,
+    /// although the control plane believes all is well.
     ///
     /// ## Example
     /// `gRPC config for type.googleapis.com/envoy.config.listener.v3.Listener rejected: Error adding/updating listener(s) virtualInbound: ...`

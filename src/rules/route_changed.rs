@@ -11,18 +11,19 @@ use crate::leg::{Protocol, Side};
 
 rule! {
     /// ## What it finds
-    /// TCP destinations of one caller that went through one cluster until some moment and through another from then on; when, and whether it
-    /// changed back.
+    /// TCP destinations of one caller that went through one cluster until some moment and through another from then on;
+    /// when, and whether it changed back.
     ///
     /// ## When it is silent
-    /// Where the new cluster is a finding already, which then says when it began. Where both are taken at the same time all along (weights, subsets).
+    /// Where the new cluster is a finding already, which then says when it began. Where both are taken at the same time
+    /// all along (weights, subsets).
     ///
     /// ## How sure
     /// Likely: the change lies between two lines.
     ///
     /// ## Why it matters
-    /// Somebody changed the configuration at that moment: a Service, ServiceEntry, Sidecar or policy. Beside a trouble that began then
-    /// it is the first thing to look at.
+    /// Somebody changed the configuration at that moment: a Service, ServiceEntry, Sidecar or policy. Beside a trouble
+    /// that began then it is the first thing to look at.
     ///
     /// ## Example
     /// `36.25.253.87:443 PassthroughCluster` until 12:44:56, `outbound|443||www.example.com` from 13:20:01 on.

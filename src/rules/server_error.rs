@@ -44,7 +44,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: if callers.len() < ways.len() && !callers.is_empty() { Grade::Proven } else { Grade::Likely },
                 why: format!("{subject} answered {}{from}", statuses.join(", ")),
                 fix: if statuses.iter().any(|status| status == "503") && callers.len() == ways.len() {
-                    "look into the log of the application at that time, and of its proxy: a 503 may be the proxy's"
+                    "look into the log of the application at that time, and of its proxy: a 503 may \
+                         be the proxy's"
                 } else {
                     "look into the log of the application at that time"
                 }

@@ -11,8 +11,8 @@ use crate::topology::Topology;
 
 rule! {
     /// ## What it finds
-    /// A port number on which two or more services of the mesh take TCP, and on which clients dial pods by address through
-    /// `PassthroughCluster`.
+    /// A port number on which two or more services of the mesh take TCP, and on which clients dial pods by address
+    /// through `PassthroughCluster`.
     ///
     /// ## When it is silent
     /// Where it has bitten already on that port: see `unexpected-cluster`. HTTP ports.
@@ -21,8 +21,8 @@ rule! {
     /// Likely: a hazard, nothing has happened yet.
     ///
     /// ## Why it matters
-    /// TCP is told apart by address and port alone. The day one of these services, or a new one, has no address (ExternalName, a
-    /// ServiceEntry without addresses), its listener `0.0.0.0_PORT` takes all of these calls.
+    /// TCP is told apart by address and port alone. The day one of these services, or a new one, has no address
+    /// (ExternalName, a ServiceEntry without addresses), its listener `0.0.0.0_PORT` takes all of these calls.
     ///
     /// ## Example
     /// `manager.manager` and `app.app` both on 5701, and managers that dial each other's pod addresses on 5701.
@@ -70,11 +70,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let verdict = Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{} take TCP on {subject}, and pods are dialled on it by address, by {}: a service without an address on that port would take these calls",
-                    list(services.into_iter().collect::<Vec<_>>().into_iter()),
+                    "{} take TCP on {subject}, and pods are dialled on it by address, by {}: a \
+                         service without an address on that port would take \
+                         these calls",
+                    list(services),
                     claims.proxies(ways),
                 ),
-                fix: "give each TCP service a port number of its own, or the pods a headless Service that lists the port".to_owned(),
+                fix: "give each TCP service a port number of its own, or the pods a headless Service \
+                     that lists the port"
+                    .to_owned(),
                 check: String::new(),
             };
             Some((claims.count(ways)?, verdict))

@@ -10,13 +10,13 @@ use crate::leg::{Protocol, Side};
 
 rule! {
     /// ## What it finds
-    /// TCP through `PassthroughCluster` to a private address on which the client sent something, nothing ever came back, no flag
-    /// or only `UR` was set, and no server's line is there. That is how plaintext looks that meets a STRICT server whose log is
-    /// not in the input.
+    /// TCP through `PassthroughCluster` to a private address on which the client sent something, nothing ever came
+    /// back, no flag or only `UR` was set, and no server's line is there. That is how plaintext looks that meets a
+    /// STRICT server whose log is not in the input.
     ///
     /// ## When it is silent
-    /// With the server's log at hand the pairs say what happened (`no-filter-chain`), or that all is well. Where some connections of
-    /// the same way were answered.
+    /// With the server's log at hand the pairs say what happened (`no-filter-chain`), or that all is well. Where some
+    /// connections of the same way were answered.
     ///
     /// ## How sure
     /// Suspect: protocols without answers look alike; the server's log proves it.
@@ -28,7 +28,8 @@ rule! {
     /// `"- - -" 0 - - - "-" 407 0 0 - ... "10.77.31.99:5001" PassthroughCluster 10.28.22.149:54082 10.77.31.99:5001 ...`
     ///
     /// ## What to do
-    /// Get the server's log of that time: `NR filter_chain_not_found` proves it. Protocols without answers (syslog, statsd) look alike.
+    /// Get the server's log of that time: `NR filter_chain_not_found` proves it. Protocols without answers (syslog,
+    /// statsd) look alike.
     ///
     /// ## Source
     /// istio/istio issues 37431 and 23494.
@@ -38,27 +39,30 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| is_silent(claims, seen).then(|| claims.owner(seen.way.dest)),
-        |claims, subject, ways| Verdict {
-            grade: Grade::Suspect,
-            why: format!(
-                "{} of {} to {subject} ({}) through PassthroughCluster sent bytes and got none back, {}: \
+        |claims, subject, ways| {
+            let of = if claims.destinations(ways) == subject { String::new() } else { format!(" of {subject}") };
+            Verdict {
+                grade: Grade::Suspect,
+                why: format!(
+                    "{} of {} to {}{of} through PassthroughCluster sent bytes and got none back, {}: \
                  what a STRICT server does with plaintext",
-                noun(ways),
-                claims.proxies(ways),
-                claims.destinations(ways),
-                if ways.iter().any(|seen| seen.way.flags.is_failure()) {
-                    "at most with UR"
-                } else {
-                    "without any flag"
-                },
-            ),
-            fix:
-                "call the service by name so that mTLS is used, or give the pods a headless Service that lists the port"
+                    noun(ways),
+                    claims.proxies(ways),
+                    claims.destinations(ways),
+                    if ways.iter().any(|seen| seen.way.flags.is_failure()) {
+                        "at most with UR"
+                    } else {
+                        "without any flag"
+                    },
+                ),
+                fix: "call the service by name so that mTLS is used, or give the pods a headless Service \
+                     that lists the port"
                     .to_owned(),
-            check: format!(
-                "the log of the proxy at {} at that time: NR filter_chain_not_found proves it",
-                claims.destinations(ways)
-            ),
+                check: format!(
+                    "the log of the proxy at {} at that time: NR filter_chain_not_found proves it",
+                    claims.destinations(ways)
+                ),
+            }
         },
     );
 }

@@ -52,9 +52,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     subject.rsplit_once(" (").map_or(subject, |(target, _)| target),
                     meanings.join(", ")
                 ),
-                fix:
-                    "find out what the server does in that time; raise the timeout in the VirtualService if it needs it"
-                        .to_owned(),
+                fix: "find out what the server does in that time; raise the timeout in the \
+                         VirtualService if it needs it"
+                    .to_owned(),
                 check: format!("istioctl proxy-config routes {} -o json", claims.one_pod(ways)),
             }
         },

@@ -6,8 +6,8 @@ use crate::finding::Grade;
 
 rule! {
     /// ## What it finds
-    /// Connections whose transport failure reason speaks of TLS: `WRONG_VERSION_NUMBER` (the other side speaks plaintext),
-    /// `CERTIFICATE_VERIFY_FAILED`, `CERTIFICATE_EXPIRED`, a name that is not in the certificate, an alert.
+    /// Connections whose transport failure reason speaks of TLS: `WRONG_VERSION_NUMBER` (the other side speaks
+    /// plaintext), `CERTIFICATE_VERIFY_FAILED`, `CERTIFICATE_EXPIRED`, a name that is not in the certificate, an alert.
     ///
     /// ## When it is silent
     /// A STRICT server that gets plaintext: there the client has no TLS at all, see `no-filter-chain`.
@@ -22,8 +22,8 @@ rule! {
     /// `"- - -" 0 UF,URX - - "TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end" 0 0 3 ...`
     ///
     /// ## What to do
-    /// Plaintext server: DestinationRule tls DISABLE for it, or inject it. Certificate: trust domain, root, expiry, SAN; when a
-    /// catch-all cluster answers for another host, see `unexpected-cluster`.
+    /// Plaintext server: DestinationRule tls DISABLE for it, or inject it. Certificate: trust domain, root, expiry,
+    /// SAN; when a catch-all cluster answers for another host, see `unexpected-cluster`.
     ///
     /// ## Source
     /// istio/istio issues 33208, 23494 and 53368; Istio documentation, Understanding TLS Configuration.
@@ -74,14 +74,16 @@ fn kind(reason: &str) -> Option<Told> {
         return Some((
             "plaintext",
             "the server answers in plaintext",
-            "the endpoint has no sidecar or its port is not captured: set tls mode DISABLE for it in a DestinationRule, or inject it",
+            "the endpoint has no sidecar or its port is not captured: set tls mode DISABLE for it \
+                 in a DestinationRule, or inject it",
         ));
     }
     if has(&["CERTIFICATE", "SAN ", "_SAN_", "SELF_SIGNED", "UNKNOWN_CA"]) {
         return Some((
             "certificate",
             "a certificate was not accepted",
-            "check trust domain and root of both sides, expiry, subject names, and that this host's server answered",
+            "check trust domain and root of both sides, expiry, subject names, and that this host's \
+                 server answered",
         ));
     }
     // The other side went away in the middle: that is no word about TLS.

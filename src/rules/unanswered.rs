@@ -7,12 +7,12 @@ use crate::leg::Protocol;
 
 rule! {
     /// ## What it finds
-    /// TCP connections without a flag on which the client sent something and got no byte back, while others of the same kind were
-    /// answered.
+    /// TCP connections without a flag on which the client sent something and got no byte back, while others of the same
+    /// kind were answered.
     ///
     /// ## When it is silent
-    /// Where the server's legs tell the cause. Where nobody is ever answered: the protocol may have no answers, or see `silent-refusal`. Where they end after the same
-    /// time: see `idle-timeout`.
+    /// Where the server's legs tell the cause. Where nobody is ever answered: the protocol may have no answers, or see
+    /// `silent-refusal`. Where they end after the same time: see `idle-timeout`.
     ///
     /// ## How sure
     /// Suspect: a client may have had nothing to ask.
@@ -49,10 +49,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let verdict = Verdict {
                 grade: Grade::Suspect,
                 why: format!(
-                    "{unanswered} of {all} connections of {} to {subject} got no byte back for what they had sent, without any flag",
+                    "{unanswered} of {all} connections of {} to {subject} got no byte back for what \
+                         they had sent, without any flag",
                     claims.proxies(ways)
                 ),
-                fix: "look into the server's log at these times: a server that crashes or resets a connection leaves no flag"
+                fix: "look into the server's log at these times: a server that crashes or resets a \
+                     connection leaves no flag"
                     .to_owned(),
                 check: String::new(),
             };

@@ -21,7 +21,8 @@ rule! {
     /// Likely: why is not in the log.
     ///
     /// ## Why it matters
-    /// One pod is busier than the others: locality, a hash policy, long-lived HTTP/2 connections, or endpoints that come and go.
+    /// One pod is busier than the others: locality, a hash policy, long-lived HTTP/2 connections, or endpoints that
+    /// come and go.
     ///
     /// ## Example
     /// `10.12.0.12:5701` 900 of 1000 connections of `outbound|5701||manager.manager.svc.cluster.local`, three endpoints.
@@ -38,8 +39,8 @@ const ENOUGH: u64 = 200;
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     let mut hosts: BTreeMap<Sym, Vec<(Endpoint, u64)>> = BTreeMap::new();
-    for (cluster, host, times) in claims.ledger.answers() {
-        hosts.entry(cluster).or_default().push((host, times.count()));
+    for (cluster, host, answers) in claims.ledger.answers() {
+        hosts.entry(cluster).or_default().push((host, answers.times.count()));
     }
     let chosen = |cluster: &Sym| claims.left.iter().any(|seen| seen.way.cluster == *cluster && seen.way.direct);
     let uneven = |hosts: &Vec<(Endpoint, u64)>| {
@@ -66,7 +67,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.show(*most),
                     hosts.len()
                 ),
-                fix: "look at locality, at the DestinationRule's load balancer, and at endpoints that came or went"
+                fix: "look at locality, at the DestinationRule's load balancer, and at endpoints that \
+                     came or went"
                     .to_owned(),
                 check: format!("istioctl proxy-config endpoints {} --cluster '{cluster}'", claims.one_pod(ways)),
             };

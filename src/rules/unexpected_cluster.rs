@@ -14,10 +14,11 @@ use crate::topology::Topology;
 rule! {
     /// ## What it finds
     /// TCP connections whose original destination is a pod of one service, while Envoy sent them to the cluster of
-    /// another, and to another address than the one that was dialled. Where nothing is known of the destination: an address
-    /// among the callers' own that was taken to one that is not, by a cluster that never answered. Some fail (`UF,URX`); worse, some succeed and
-    /// talk to the wrong server. Once a cluster is known to do so, everything that it took elsewhere belongs to it, and
-    /// so do calls of pods to themselves that Istio 1.3 to 1.5 black-hole on such a port.
+    /// another, and to another address than the one that was dialled. Where nothing is known of the destination: an
+    /// address among the callers' own that was taken to one that is not, by a cluster that never answered. Some fail
+    /// (`UF,URX`); worse, some succeed and talk to the wrong server. Once a cluster is known to do so, everything that
+    /// it took elsewhere belongs to it, and so do calls of pods to themselves that Istio 1.3 to 1.5 black-hole on such
+    /// a port.
     ///
     /// ## When it is silent
     /// HTTP is routed by its host, so any cluster can be right. A connection to the very address that was dialled
@@ -25,8 +26,8 @@ rule! {
     /// through an egress gateway are where they should be.
     ///
     /// ## How sure
-    /// Proven with the leg of the wrong server; likely if the owner of the destination is known; suspect if the address was only
-    /// dialled straight before, or only lies where pods are.
+    /// Proven with the leg of the wrong server; likely if the owner of the destination is known; suspect if the address
+    /// was only dialled straight before, or only lies where pods are.
     ///
     /// ## Why it matters
     /// TCP is routed by address and port alone. A Service without an address (ExternalName, a ServiceEntry without
@@ -65,7 +66,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let several = stolen.iter().any(|seen| seen.way.dest != stolen[0].way.dest);
             let (belong, lie, are) = if several { ("belong", "lie", "are") } else { ("belongs", "lies", "is") };
             let whose = if !owners.is_empty() {
-                format!("{belong} to {}", list(owners.into_iter().collect::<Vec<_>>().into_iter()))
+                format!("{belong} to {}", list(owners))
             } else if stolen.iter().all(|seen| claims.topology.is_pod(seen.way.dest.ip())) {
                 format!("{are} a pod's own")
             } else {
@@ -101,11 +102,8 @@ fn end(claims: &Claims<'_>, ways: &[Seen<'_>]) -> String {
     let (failed, served): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| seen.way.flags.is_failure());
     let flags = || format!("{}{}", claims.flags(&failed), claims.transport(&failed));
     let pods: BTreeSet<String> = served.iter().flat_map(|seen| claims.answering(seen.way.cluster)).collect();
-    let wrong = if pods.is_empty() {
-        "the wrong server".to_owned()
-    } else {
-        format!("the wrong server, {}", list(pods.into_iter().collect::<Vec<_>>().into_iter()))
-    };
+    let wrong =
+        if pods.is_empty() { "the wrong server".to_owned() } else { format!("the wrong server, {}", list(pods)) };
     match (failed.is_empty(), served.is_empty()) {
         (false, true) => format!("they fail with {}", flags()),
         (true, _) => format!("they succeed, with {wrong}"),

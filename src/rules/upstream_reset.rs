@@ -11,20 +11,22 @@ rule! {
     /// `UC`, `UR`, `LR` and `503 upstream_reset_before_response_started` where the server's side has no explanation.
     ///
     /// ## When it is silent
-    /// Where the server's line of the same connection names the cause (`no-filter-chain`, `app-not-listening`, `access-denied`).
+    /// Where the server's line of the same connection names the cause (`no-filter-chain`, `app-not-listening`,
+    /// `access-denied`).
     ///
     /// ## How sure
     /// Likely by the client's line; proven where the server's proxy says it of its own application.
     ///
     /// ## Why it matters
-    /// The connection was made, and broke: the server's idle timeout is shorter than the proxy's, it crashed or restarts, or it speaks
-    /// another protocol.
+    /// The connection was made, and broke: the server's idle timeout is shorter than the proxy's, it crashed or
+    /// restarts, or it speaks another protocol.
     ///
     /// ## Example
     /// `"GET / HTTP/1.1" 503 UC upstream_reset_before_response_started{connection_termination} - "-" 0 95 2 - ...`
     ///
     /// ## What to do
-    /// Compare idle timeouts (DestinationRule `idleTimeout` below the server's), look at restarts, retry idempotent requests.
+    /// Compare idle timeouts (DestinationRule `idleTimeout` below the server's), look at restarts, retry idempotent
+    /// requests.
     ///
     /// ## Source
     /// istio/istio issues 55138, 45802 and 47037.
@@ -56,7 +58,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.flags(ways),
                     after(ways),
                 ),
-                fix: "look at the server's restarts and its idle timeout (keep idleTimeout of the DestinationRule below it); check that both sides speak the same protocol".to_owned(),
+                fix: "look at the server's restarts and its idle timeout (keep idleTimeout of the \
+                     DestinationRule below it); check that both sides speak the \
+                     same protocol"
+                    .to_owned(),
                 check: if inside { String::new() } else { "the log of the server's proxy at the same time".to_owned() },
             }
         },

@@ -137,8 +137,8 @@ fn side(
     Side::Unknown
 }
 
-/// The request id as a number, the same on any thread and in any block; 0 without one.
-/// and where a header was cut in one of several ways: nobody shall choose with whom his request is paired.
+/// The request id as a number, the same on any thread and in any block; 0 without one, and where a header was cut in one
+/// of several ways: nobody shall choose with whom his request is paired.
 pub(super) fn request(record: &Record<'_>) -> u64 {
     if record.spans.doubtful {
         return 0;

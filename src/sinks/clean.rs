@@ -14,7 +14,7 @@ fn acts(letter: char) -> bool {
 }
 
 /// The text with everything that a terminal would act on written out.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if acts(letter) {

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use crate::report::{Report, Shown, Told};
 
 pub use check::Check;
+pub(crate) use clean::clean;
 pub use json::{Json, Ndjson, leg_object};
 pub use text::{Style, Text};
 
