@@ -6,6 +6,7 @@
 
 use memchr::memchr;
 
+use crate::field::flag::Flags;
 use crate::field::value;
 
 /// Which way a cluster leads, and how special it is.
@@ -38,7 +39,108 @@ pub struct Cluster<'a> {
     pub host: &'a [u8],
 }
 
+/// A name that is no service's.
+#[derive(Clone, Copy, Debug)]
+pub struct Special {
+    /// The name.
+    pub name: &'static str,
+    /// The releases of Istio that have it.
+    pub releases: &'static str,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+const fn special(name: &'static str, releases: &'static str, meaning: &'static str) -> Special {
+    Special { name, releases, meaning }
+}
+
+const PLUMBING: &str = "the proxy's own traffic, from its bootstrap; seldom in an access log";
+const TUNNEL: &str = "plumbing of HBONE tunnels in a waypoint or a gateway";
+const PASSED_INBOUND: &str =
+    "inbound to a port that no Service of the pod lists: policies and metrics for the port do not apply";
+
+/// The names that mean something by themselves. Source: Istio's `pilot/pkg/networking/util/util.go`, bootstrap template.
+pub const SPECIAL: &[Special] = &[
+    special(
+        "PassthroughCluster",
+        "since 1.1",
+        "outbound to a destination that the proxy does not know, allowed by ALLOW_ANY: goes to the address that was dialled, without mTLS and policy",
+    ),
+    special(
+        "BlackHoleCluster",
+        "since 1.0, in lines since 1.10",
+        "outbound and blocked: REGISTRY_ONLY and no listener for the destination, or a guard against loops; always with UH",
+    ),
+    special("InboundPassthroughCluster", "since 1.23", PASSED_INBOUND),
+    special("InboundPassthroughClusterIpv4", "1.3 to 1.22", PASSED_INBOUND),
+    special("InboundPassthroughClusterIpv6", "1.3 to 1.22", PASSED_INBOUND),
+    special("agent", "all", PLUMBING),
+    special("prometheus_stats", "all", PLUMBING),
+    special("sds-grpc", "all", PLUMBING),
+    special("xds-grpc", "all", PLUMBING),
+    special("zipkin", "all", PLUMBING),
+    special("envoy_metrics_service", "all", PLUMBING),
+    special("envoy_accesslog_service", "all", PLUMBING),
+    special("connect_originate", "since 1.18", TUNNEL),
+    special("connect_terminate", "since 1.18", TUNNEL),
+    special("main_internal", "since 1.18", TUNNEL),
+    special("encap", "since 1.18", TUNNEL),
+    special("outer_connect_originate", "since 1.28", TUNNEL),
+    special("inner_connect_originate", "since 1.28", TUNNEL),
+];
+
+/// What some flags mean on a cluster of some direction.
+const ENDINGS: &[(Direction, &[&str], &str)] = &[
+    (
+        Direction::BlackHole,
+        &["UH"],
+        "blocked, and no service without endpoints: the proxy may only go where the registry has something (REGISTRY_ONLY)",
+    ),
+    (
+        Direction::Passthrough,
+        &["UF", "URX"],
+        "the address that was dialled is gone, refuses or is filtered; the mesh's routing had no part in it",
+    ),
+    (
+        Direction::Outbound,
+        &["UF", "URX"],
+        "the proxy knows the service; the endpoint that it chose could not be connected",
+    ),
+    (
+        Direction::Outbound,
+        &["UH"],
+        "the proxy knows the service, which has no endpoint to offer: none ready, a subset that selects nothing, or all ejected",
+    ),
+    (
+        Direction::Inbound,
+        &["UF", "URX"],
+        "the pod's own application does not listen on the port: not yet, no longer, or since Istio 1.10 on 127.0.0.1 only",
+    ),
+    (
+        Direction::InboundPassthrough,
+        &["UF", "URX"],
+        "nothing listens on that port of the pod: a probe, a scan, or an address that another pod had before",
+    ),
+];
+
 impl Direction {
+    /// What it means, one phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Direction::Outbound => "outbound, on the client's side, to a service of the registry",
+            Direction::Inbound => "inbound, on the server's side, to the pod's own application",
+            Direction::Passthrough => "outbound to an address that the proxy does not know",
+            Direction::BlackHole => "outbound and blocked",
+            Direction::InboundPassthrough => "inbound to a port of no service",
+            Direction::Other => "a name that is not one of Istio's",
+        }
+    }
+
+    /// What flags mean on a cluster of this direction, beyond themselves.
+    pub fn ending(self, flags: Flags) -> Option<&'static str> {
+        ENDINGS.iter().find(|(on, any, _)| *on == self && flags.any(Flags::of(any))).map(|(.., meaning)| *meaning)
+    }
+
     /// The direction of a name, at a glance: its other parts are not looked at.
     pub fn of(name: &[u8]) -> Direction {
         match trimmed(name) {
@@ -94,6 +196,11 @@ impl<'a> Cluster<'a> {
     }
 }
 
+/// The row of a special name, a trailing `;` or not.
+pub fn special_of(name: &str) -> Option<&'static Special> {
+    SPECIAL.iter().find(|special| special.name.as_bytes() == trimmed(name.as_bytes()))
+}
+
 /// The name without the `;` that ends it in some releases.
 pub fn trimmed(name: &[u8]) -> &[u8] {
     name.strip_suffix(b";").unwrap_or(name)
@@ -137,6 +244,19 @@ mod tests {
         assert!(read("inbound|80||").direction.is_inbound() && read("inbound|80||").host.is_empty());
         assert!(read("InboundPassthroughClusterIpv4").direction.is_inbound());
         assert!(read("inbound-vip|9080|http|details.bookinfo.svc.cluster.local").direction.is_inbound());
+    }
+
+    #[test]
+    fn special_names_are_unique_and_told_by_the_same_words() {
+        let mut seen = std::collections::BTreeSet::new();
+        for special in SPECIAL {
+            assert!(seen.insert(special.name) && !special.meaning.is_empty() && !special.releases.is_empty());
+            let told = Direction::of(special.name.as_bytes()) != Direction::Other;
+            assert_eq!(told, special.name.contains("Cluster"), "{}", special.name);
+        }
+        for (_, flags, meaning) in ENDINGS {
+            assert!(!Flags::of(flags).any(Flags::UNKNOWN) && !meaning.is_empty());
+        }
     }
 
     #[test]

@@ -26,6 +26,15 @@ impl Severity {
             Severity::Error => "error",
         }
     }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Severity::Info => "worth knowing",
+            Severity::Warning => "works, but outside of the mesh's protection, or about to break",
+            Severity::Error => "traffic is broken or goes to the wrong place",
+        }
+    }
 }
 
 /// How sure it is.
@@ -40,12 +49,24 @@ pub enum Grade {
 }
 
 impl Grade {
+    /// Every grade, the weakest first.
+    pub const ALL: [Grade; 3] = [Grade::Suspect, Grade::Likely, Grade::Proven];
+
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Grade::Suspect => "suspect",
             Grade::Likely => "likely",
             Grade::Proven => "proven",
+        }
+    }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Grade::Suspect => "the lines fit, and could mean something else",
+            Grade::Likely => "the lines of one side say so",
+            Grade::Proven => "both sides' lines say so",
         }
     }
 }

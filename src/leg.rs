@@ -26,6 +26,19 @@ pub enum Side {
 }
 
 impl Side {
+    /// Every side.
+    pub const ALL: [Side; 4] = [Side::Outbound, Side::Gateway, Side::Inbound, Side::Unknown];
+
+    /// Who wrote the line, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Side::Outbound => "the client's proxy wrote the line",
+            Side::Gateway => "a gateway wrote the line: it was dialled itself and goes on to a service",
+            Side::Inbound => "the server's proxy wrote the line",
+            Side::Unknown => "the line does not tell which side wrote it",
+        }
+    }
+
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {

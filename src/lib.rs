@@ -35,6 +35,7 @@ pub mod claims;
 pub mod rules;
 pub mod report;
 pub mod redact;
+pub mod explain;
 
 // shell
 pub mod sinks;

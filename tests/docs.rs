@@ -40,3 +40,12 @@ fn the_findings_in_the_readme_are_the_rules() {
     }
     assert_eq!(shown, rows);
 }
+
+#[test]
+fn the_ways_to_match_in_the_readme_are_the_pairers() {
+    let readme = std::fs::read_to_string(path("README.md")).unwrap();
+    for by in logscan::pair::Match::ALL {
+        let row = format!("| `{}` | {} |", by.name(), by.meaning());
+        assert!(readme.contains(&row), "README.md lacks {row}");
+    }
+}

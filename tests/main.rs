@@ -7,6 +7,7 @@ mod archives;
 mod cli;
 mod docs;
 mod envelopes;
+mod explain;
 mod formats;
 mod layers;
 mod properties;

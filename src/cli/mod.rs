@@ -1,5 +1,6 @@
 //! The command line: arguments become settings, a run, an exit code.
 
+mod explain;
 mod formats;
 
 use std::fs::File;
@@ -106,6 +107,7 @@ fn read_format(file: &Path) -> io::Result<String> {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Formats(formats::Formats),
+    Explain(explain::Explain),
 }
 
 const EXAMPLES: &str = "\
@@ -164,13 +166,16 @@ pub fn main() -> ExitCode {
 fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
+        Some(Command::Explain(_)) => false,
         None => arguments.redact,
     }
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Some(Command::Formats(arguments)) = &arguments.command {
-        return formats::run(arguments, style(Colour::Auto), &stop_signal()?);
+    match &arguments.command {
+        Some(Command::Formats(arguments)) => return formats::run(arguments, style(Colour::Auto), &stop_signal()?),
+        Some(Command::Explain(arguments)) => return explain::run(arguments, style(Colour::Auto)),
+        None => {}
     }
     let stdin = [PathBuf::from("-")];
     let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };

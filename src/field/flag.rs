@@ -25,44 +25,109 @@ pub enum Class {
     Deliberate,
 }
 
+impl Class {
+    /// What it means, one phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Class::Connect => "no connection to the upstream came about",
+            Class::NoUpstream => "there was nothing to connect to: no endpoint, route or cluster",
+            Class::Broken => "broke after it was connected",
+            Class::Timeout => "too slow",
+            Class::Limit => "a limit, a circuit breaker or an overload",
+            Class::Client => "the client's doing",
+            Class::Policy => "refused by policy",
+            Class::Deliberate => "on purpose, or no failure at all",
+        }
+    }
+}
+
+/// On which traffic a flag can be. Source: Envoy's access log usage page; its code for what extensions do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// TCP and HTTP.
+    Any,
+    /// HTTP.
+    Http,
+    /// HTTP by the documentation, and TCP where a network filter sets it.
+    Mostly,
+}
+
+impl Scope {
+    /// What it means, one phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Scope::Any => "TCP and HTTP",
+            Scope::Http => "HTTP",
+            Scope::Mostly => "HTTP; TCP where a network filter sets it",
+        }
+    }
+}
+
+/// One response flag.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// As `%RESPONSE_FLAGS%` prints it.
+    pub short: &'static str,
+    /// As `%RESPONSE_FLAGS_LONG%` prints it.
+    pub long: &'static str,
+    /// Where the fault lies.
+    pub class: Class,
+    /// On which traffic it can be.
+    pub scope: Scope,
+    /// The HTTP status that goes with it; empty if there is no usual one.
+    pub status: &'static str,
+    /// The Envoy release that brought it; empty if it was there before 1.8.
+    pub since: &'static str,
+    /// What it means, one phrase.
+    pub meaning: &'static str,
+}
+
 macro_rules! flags {
-    ($($short:literal, $long:literal, $class:ident, $meaning:literal;)+) => {
-        /// Short name, long name, class and meaning of each flag, in bit order.
-        const TABLE: &[(&str, &str, Class, &str)] = &[$(($short, $long, Class::$class, $meaning)),+];
+    ($($short:literal, $long:literal, $class:ident, $scope:ident, $status:literal, $since:literal, $meaning:literal;)+) => {
+        /// Every flag, in bit order.
+        pub const TABLE: &[Flag] = &[$(Flag {
+            short: $short,
+            long: $long,
+            class: Class::$class,
+            scope: Scope::$scope,
+            status: $status,
+            since: $since,
+            meaning: $meaning,
+        }),+];
     };
 }
 
 flags! {
-    "UH", "NoHealthyUpstream", NoUpstream, "no healthy host in the cluster";
-    "UF", "UpstreamConnectionFailure", Connect, "the upstream could not be connected";
-    "UO", "UpstreamOverflow", Limit, "a circuit breaker is open";
-    "NR", "NoRouteFound", NoUpstream, "no route, or no filter chain matches the connection";
-    "URX", "UpstreamRetryLimitExceeded", Connect, "the limit of connect attempts (TCP) or retries (HTTP) is reached";
-    "NC", "NoClusterFound", NoUpstream, "the route names a cluster that the proxy does not know";
-    "DT", "DurationTimeout", Timeout, "the longest allowed duration is over";
-    "DC", "DownstreamConnectionTermination", Client, "the client went away";
-    "LH", "FailedLocalHealthCheck", Broken, "the local service failed its health check";
-    "UT", "UpstreamRequestTimeout", Timeout, "the upstream did not answer in time";
-    "LR", "LocalReset", Broken, "this proxy reset the connection";
-    "UR", "UpstreamRemoteReset", Broken, "the upstream reset the stream";
-    "UC", "UpstreamConnectionTermination", Broken, "the upstream closed the connection";
-    "DI", "DelayInjected", Deliberate, "a delay was injected";
-    "FI", "FaultInjected", Deliberate, "a fault was injected";
-    "RL", "RateLimited", Limit, "rate limited";
-    "UAEX", "UnauthorizedExternalService", Policy, "an authorization service or policy refused";
-    "RLSE", "RateLimitServiceError", Limit, "the rate limit service failed";
-    "IH", "InvalidEnvoyRequestHeaders", Client, "a request header failed the strict check";
-    "SI", "StreamIdleTimeout", Timeout, "the stream was idle for too long";
-    "DPE", "DownstreamProtocolError", Client, "the client broke the HTTP protocol";
-    "UPE", "UpstreamProtocolError", Broken, "the upstream broke the HTTP protocol";
-    "UMSDR", "UpstreamMaxStreamDurationReached", Timeout, "the longest stream duration is over";
-    "RFCF", "ResponseFromCacheFilter", Deliberate, "answered from the cache";
-    "NFCF", "NoFilterConfigFound", NoUpstream, "a filter waits for its configuration";
-    "OM", "OverloadManagerTerminated", Limit, "the overload manager closed it";
-    "DF", "DnsResolutionFailed", NoUpstream, "the name of the upstream did not resolve";
-    "DO", "DropOverload", Limit, "dropped by the cluster's overload policy";
-    "DR", "DownstreamRemoteReset", Client, "the client reset the stream";
-    "UDO", "UnconditionalDropOverload", Limit, "dropped by the cluster's overload policy, all of it";
+    "UH", "NoHealthyUpstream", NoUpstream, Any, "503", "", "no healthy host in the cluster";
+    "UF", "UpstreamConnectionFailure", Connect, Any, "503", "", "the upstream could not be connected";
+    "UO", "UpstreamOverflow", Limit, Any, "503", "", "a circuit breaker is open";
+    "NR", "NoRouteFound", NoUpstream, Any, "404", "", "no route, or no filter chain matches the connection";
+    "URX", "UpstreamRetryLimitExceeded", Connect, Any, "", "1.10", "the limit of connect attempts (TCP) or retries (HTTP) is reached";
+    "NC", "NoClusterFound", NoUpstream, Any, "503", "1.18", "the route names a cluster that the proxy does not know";
+    "DT", "DurationTimeout", Timeout, Any, "", "1.16", "the longest allowed duration is over";
+    "DC", "DownstreamConnectionTermination", Client, Http, "0, or the status that was sent already", "1.9", "the client went away";
+    "LH", "FailedLocalHealthCheck", Broken, Http, "503", "", "the local service failed its health check";
+    "UT", "UpstreamRequestTimeout", Timeout, Http, "504", "", "the upstream did not answer in time";
+    "LR", "LocalReset", Broken, Http, "503", "", "this proxy reset the connection";
+    "UR", "UpstreamRemoteReset", Broken, Http, "503", "", "the upstream reset the stream";
+    "UC", "UpstreamConnectionTermination", Broken, Http, "503", "", "the upstream closed the connection";
+    "DI", "DelayInjected", Deliberate, Http, "", "", "a delay was injected";
+    "FI", "FaultInjected", Deliberate, Http, "any", "", "a fault was injected";
+    "RL", "RateLimited", Limit, Mostly, "429", "", "rate limited";
+    "UAEX", "UnauthorizedExternalService", Policy, Mostly, "403", "", "an authorization service or policy refused";
+    "RLSE", "RateLimitServiceError", Limit, Http, "500", "1.8", "the rate limit service failed";
+    "IH", "InvalidEnvoyRequestHeaders", Client, Http, "400", "1.11", "a request header failed the strict check";
+    "SI", "StreamIdleTimeout", Timeout, Http, "408 or 504", "1.10", "the stream was idle for too long";
+    "DPE", "DownstreamProtocolError", Client, Http, "400", "1.12", "the client broke the HTTP protocol";
+    "UPE", "UpstreamProtocolError", Broken, Http, "502", "1.18", "the upstream broke the HTTP protocol";
+    "UMSDR", "UpstreamMaxStreamDurationReached", Timeout, Http, "504", "1.15", "the longest stream duration is over";
+    "RFCF", "ResponseFromCacheFilter", Deliberate, Http, "", "1.15", "answered from the cache";
+    "NFCF", "NoFilterConfigFound", NoUpstream, Http, "500", "1.16", "a filter waits for its configuration";
+    "OM", "OverloadManagerTerminated", Limit, Mostly, "503", "1.19", "the overload manager closed it";
+    "DF", "DnsResolutionFailed", NoUpstream, Mostly, "503", "1.22", "the name of the upstream did not resolve";
+    "DO", "DropOverload", Limit, Http, "503", "1.29", "dropped by the cluster's overload policy";
+    "DR", "DownstreamRemoteReset", Client, Http, "", "1.30", "the client reset the stream";
+    "UDO", "UnconditionalDropOverload", Limit, Http, "503", "1.34", "dropped by the cluster's overload policy, all of it";
 }
 
 /// A set of response flags. `UNKNOWN` stands for any number of tokens outside of the table.
@@ -91,7 +156,7 @@ impl Flags {
         if token.is_empty() || token == b"-" {
             return Flags::NONE;
         }
-        let known = TABLE.iter().position(|(short, long, ..)| short.as_bytes() == token || long.as_bytes() == token);
+        let known = TABLE.iter().position(|flag| flag.short.as_bytes() == token || flag.long.as_bytes() == token);
         known.map_or(Flags::UNKNOWN, |bit| Flags(1 << bit))
     }
 
@@ -124,13 +189,12 @@ impl Flags {
 
     /// Whether a flag of this class is set.
     pub fn has(self, class: Class) -> bool {
-        !self.is_empty() && self.rows().any(|(_, _, of, _)| *of == class)
+        !self.is_empty() && self.rows().any(|flag| flag.class == class)
     }
 
     /// Whether the flags, if any, say that something failed.
     pub fn is_failure(self) -> bool {
-        !self.is_empty()
-            && (self.any(Flags::UNKNOWN) || self.rows().any(|(_, _, class, _)| *class != Class::Deliberate))
+        !self.is_empty() && (self.any(Flags::UNKNOWN) || self.rows().any(|flag| flag.class != Class::Deliberate))
     }
 
     /// The set as a number.
@@ -140,15 +204,16 @@ impl Flags {
 
     /// The short names in table order, for example `["UF", "URX"]`.
     pub fn names(self) -> Vec<&'static str> {
-        self.rows().map(|(short, ..)| *short).collect()
+        self.rows().map(|flag| flag.short).collect()
     }
 
     /// Short name and meaning of each flag that is set.
     pub fn meanings(self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.rows().map(|(short, _, _, meaning)| (*short, *meaning))
+        self.rows().map(|flag| (flag.short, flag.meaning))
     }
 
-    fn rows(self) -> impl Iterator<Item = &'static (&'static str, &'static str, Class, &'static str)> {
+    /// The flags that are set, in table order.
+    pub fn rows(self) -> impl Iterator<Item = &'static Flag> {
         TABLE.iter().enumerate().filter(move |(bit, _)| self.0 & (1 << bit) != 0).map(|(_, row)| row)
     }
 }
@@ -174,8 +239,8 @@ mod tests {
     #[test]
     fn the_table_is_unique_and_fits_the_set() {
         let mut seen = std::collections::BTreeSet::new();
-        for (short, long, _, meaning) in TABLE {
-            assert!(seen.insert(short) && seen.insert(long) && !meaning.is_empty());
+        for flag in TABLE {
+            assert!(seen.insert(flag.short) && seen.insert(flag.long) && !flag.meaning.is_empty());
         }
         assert!(TABLE.len() < 63);
     }

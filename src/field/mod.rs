@@ -5,8 +5,12 @@
 //! its own and never fails a format. Source of names and meanings: Envoy's substitution formatter
 //! documentation, Istio's access log task.
 
+pub mod absence;
+pub mod detail;
 pub mod flag;
 pub mod operator;
+pub mod outcome;
+pub mod reserved;
 pub mod value;
 
 /// How the text of a field is to be read.
@@ -26,6 +30,20 @@ pub enum Kind {
     Flags,
 }
 
+impl Kind {
+    /// What it is, with its unit, one phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Integer => "a number",
+            Kind::Millis => "a duration in milliseconds",
+            Kind::Time => "an instant, 2024-08-07T09:34:15.747Z unless the format has a layout of its own",
+            Kind::Address => "an address: ip:port, [ipv6]:port, a path, or envoy://... inside of the proxy",
+            Kind::Flags => "a comma list of response flags whose order means nothing",
+        }
+    }
+}
+
 /// Who chose the bytes of a field, and so how far they may be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
@@ -33,6 +51,16 @@ pub enum Writer {
     Envoy,
     /// A client or a server, through a header: anything but CR, LF and NUL, quotes included.
     Peer,
+}
+
+impl Writer {
+    /// Who that is, one phrase.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Writer::Envoy => "the proxy",
+            Writer::Peer => "a client or a server, through a header: not to be trusted, and never escaped",
+        }
+    }
 }
 
 macro_rules! fields {

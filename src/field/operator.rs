@@ -84,6 +84,11 @@ const PEERS: &[&str] = &[
     "FILTER_STATE",
 ];
 
+/// Every operator of these tables.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    [INTEGERS, DURATIONS, ADDRESSES, TIMES, PEERS].into_iter().flatten().copied()
+}
+
 /// How the text of an operator is to be read.
 pub fn kind(name: &str) -> Kind {
     [(INTEGERS, Kind::Integer), (DURATIONS, Kind::Millis), (ADDRESSES, Kind::Address), (TIMES, Kind::Time)]

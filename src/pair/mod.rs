@@ -48,6 +48,22 @@ impl Match {
             Match::Source => "source",
         }
     }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Match::Tuple => "both ends on the wire agree and the times overlap",
+            Match::TupleAndRequest => "both ends on the wire and the request id agree (HTTP)",
+            Match::RequestId => {
+                "request id and server agree; the client's port is hidden by x-forwarded-for or translated"
+            }
+            Match::TupleAndTime => "both ends agree, there is no request id, one request lies inside of the other",
+            Match::Bytes => {
+                "ztunnels share connections: the client, the server inside of the tunnel, the bytes and the times agree"
+            }
+            Match::Source => "only the client's end agrees, the destinations do not: the weaker pairing",
+        }
+    }
 }
 
 /// A connection (on HTTP, a request) as far as the proxies' lines show it.

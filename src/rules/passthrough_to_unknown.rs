@@ -3,6 +3,7 @@
 use super::rule;
 use crate::claims::{Claims, Verdict, noun};
 use crate::cluster::Direction;
+use crate::field::reserved;
 use crate::finding::Grade;
 
 rule! {
@@ -32,17 +33,13 @@ rule! {
     "R102", "passthrough-to-unknown", Info, "traffic to unknown addresses goes through PassthroughCluster"
 }
 
-/// Ports on which proxies talk to the mesh's own control plane and to each other. Source: Istio documentation,
-/// Application Requirements.
-const PLUMBING: [u16; 7] = [15008, 15010, 15012, 15014, 15017, 15053, 15090];
-
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             let way = seen.way;
             let passes = way.side.is_client()
                 && seen.cluster.direction == Direction::Passthrough
-                && !PLUMBING.contains(&way.dest.port());
+                && !reserved::of_port(way.dest.port()).is_some_and(|port| port.plumbing);
             let kind = if way.dest.ip().is_private(&claims.ledger.names) { "private" } else { "external" };
             passes.then(|| format!("{} to {kind} addresses", claims.proxy(way)))
         },

@@ -6,6 +6,7 @@
 mod check;
 mod clean;
 mod json;
+mod page;
 mod text;
 
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ use crate::report::{Report, Shown, Told};
 pub use check::Check;
 pub(crate) use clean::clean;
 pub use json::{Json, Ndjson, leg_object};
+pub use page::Page;
 pub use text::{Style, Text};
 
 /// Where a run's results go.

@@ -22,6 +22,13 @@ pub struct Style {
     pub colour: bool,
 }
 
+impl Style {
+    /// The text in a style of the terminal, if it shows colours.
+    pub(super) fn paint(self, text: &str, ansi: Ansi) -> String {
+        if self.colour { format!("{ansi}{text}{ansi:#}") } else { text.to_owned() }
+    }
+}
+
 /// How many findings are shown.
 const FINDINGS: usize = 20;
 
@@ -43,7 +50,7 @@ impl<W: Write> Text<W> {
     }
 
     fn paint(&self, text: &str, ansi: Ansi) -> String {
-        if self.style.colour { format!("{ansi}{text}{ansi:#}") } else { text.to_owned() }
+        self.style.paint(text, ansi)
     }
 
     fn severity(&self, told: &Told) -> String {
