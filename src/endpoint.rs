@@ -5,7 +5,7 @@
 //! what the connection reaches. Source: Envoy's `network/address_impl.cc`.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::names::{Names, Sym};
 
@@ -178,6 +178,15 @@ impl Ip {
     /// Whether it is an IPv6 address.
     pub const fn is_v6(self) -> bool {
         self.0 >> KIND == V6
+    }
+
+    /// The address as a number that networks are compared with; none for names.
+    pub fn address(self, names: &Names) -> Option<IpAddr> {
+        match self.0 >> KIND {
+            V4 => Some(Ipv4Addr::from(self.payload()).into()),
+            V6 => std::str::from_utf8(names.get(Sym(self.payload()))).ok()?.parse().ok(),
+            _ => None,
+        }
     }
 
     /// Text of the address, without brackets.

@@ -8,6 +8,7 @@ mod cli;
 mod docs;
 mod envelopes;
 mod explain;
+mod expect;
 mod formats;
 mod layers;
 mod properties;

@@ -3,7 +3,9 @@
 //! A rule looks at the ways that no earlier rule took, groups them by what it calls their subject, and files one finding
 //! for each group.
 
+mod calls;
 mod change;
+mod deviation;
 mod words;
 
 use std::cell::RefCell;
@@ -22,6 +24,9 @@ use crate::leg::{Protocol, Side, Way};
 use crate::measure::{Span, Spread, Timeline, has_between};
 use crate::topology::Topology;
 
+pub use calls::{Expected, call, callers, destinations, expected};
+use deviation::Compared;
+pub(crate) use deviation::{grade, phrase, told};
 pub(crate) use words::{after, list, noun, ports};
 pub use words::{flags, source};
 
@@ -65,6 +70,8 @@ pub struct Claims<'w> {
     pub(crate) left: Vec<Seen<'w>>,
     /// The ways that a rule took.
     taken: BTreeSet<u32>,
+    /// How calls compare with what is expected.
+    compared: Compared,
     meta: &'static Meta,
     found: Vec<Finding>,
 }
@@ -153,6 +160,7 @@ impl<'w> Claims<'w> {
             lived,
             missed,
             left,
+            compared: Compared::default(),
             meta,
             found: Vec::new(),
         }

@@ -119,8 +119,7 @@ impl Claims<'_> {
 
     /// The workload of the pod with an address.
     pub(crate) fn workload(&self, ip: Ip) -> Option<String> {
-        let (namespace, pod) = self.topology.pod_of(ip)?;
-        Some(qualified(self.ledger, namespace, &String::from_utf8_lossy(workload(self.ledger.names.get(pod)))))
+        workload_at(self.ledger, self.topology, ip)
     }
 
     /// Name of the pod with an address.
@@ -199,12 +198,13 @@ pub fn source(ledger: &Ledger, topology: &Topology, way: &Way) -> String {
         return qualified(ledger, way.namespace, &ledger.show(way.workload));
     }
     let address = if way.side == Side::Inbound { way.dest.ip() } else { way.client };
-    match topology.pod_of(address) {
-        Some((namespace, pod)) => {
-            qualified(ledger, namespace, &String::from_utf8_lossy(workload(ledger.names.get(pod))))
-        }
-        None => address.show(&ledger.names).to_string(),
-    }
+    workload_at(ledger, topology, address).unwrap_or_else(|| address.show(&ledger.names).to_string())
+}
+
+/// The workload of the pod with an address.
+pub(super) fn workload_at(ledger: &Ledger, topology: &Topology, ip: Ip) -> Option<String> {
+    let (namespace, pod) = topology.pod_of(ip)?;
+    Some(qualified(ledger, namespace, &String::from_utf8_lossy(workload(ledger.names.get(pod)))))
 }
 
 fn qualified(ledger: &Ledger, namespace: Sym, name: &str) -> String {

@@ -43,8 +43,15 @@ pub(super) fn run(arguments: &Formats, style: Style, stop: &Arc<AtomicBool>) -> 
         list(out, style, &formats)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let settings =
-        Settings { formats, pairing: pair::Options::default(), threads: 0, explain: true, redact: arguments.redact };
+    let settings = Settings {
+        formats,
+        pairing: pair::Options::default(),
+        threads: 0,
+        explain: true,
+        redact: arguments.redact,
+        expect: None,
+        learn: false,
+    };
     let mut pass = Pass::new(&settings, Box::new(Check::new(out, style, &settings.formats)));
     batch::run(&mut pass, Expanded::of(&arguments.check, stop), stop)?;
     let report = pass.finish(false)?;

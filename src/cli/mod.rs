@@ -2,6 +2,7 @@
 
 mod explain;
 mod formats;
+mod learn;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::expect::Expectations;
 use crate::finding::Severity;
 use crate::format::{Formats, custom};
 use crate::pair;
@@ -51,6 +53,10 @@ struct Arguments {
     #[command(flatten)]
     given: Given,
 
+    /// A file that says what may call what (TOML or YAML): what deviates is a finding. `logscan learn` writes one
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<FailOn>,
@@ -85,29 +91,35 @@ impl Given {
             given.extend(custom::of_string(text).context("--format")?);
         }
         for file in &self.format_file {
-            let text = read_format(file).with_context(|| file.display().to_string())?;
+            let text = read_small(file, "a file that holds a format").with_context(|| file.display().to_string())?;
             given.extend(custom::of_file(&text).with_context(|| file.display().to_string())?);
         }
         Formats::with(given).context("a grammar file that is built in does not compile")
     }
 }
 
-/// No format file is larger than this: a log given by mistake is refused before it fills the memory.
-const FORMAT_FILE: u64 = 16 << 20;
+/// No file of a person's own is larger than this: a log given by mistake is refused before it fills the memory.
+const SMALL: u64 = 16 << 20;
 
-fn read_format(file: &Path) -> io::Result<String> {
+fn read_small(file: &Path, what: &str) -> io::Result<String> {
     let mut text = String::new();
-    File::open(file)?.take(FORMAT_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FORMAT_FILE {
-        return Err(io::Error::other("too large for a file that holds a format"));
+    File::open(file)?.take(SMALL + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > SMALL {
+        return Err(io::Error::other(format!("too large for {what}; is it a log?")));
     }
     Ok(text)
+}
+
+fn expectations(file: &Path) -> anyhow::Result<Expectations> {
+    let text = read_small(file, "a file of expectations").with_context(|| file.display().to_string())?;
+    Expectations::read(&text).with_context(|| file.display().to_string())
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Formats(formats::Formats),
     Explain(explain::Explain),
+    Learn(learn::Learn),
 }
 
 const EXAMPLES: &str = "\
@@ -117,6 +129,7 @@ Examples:
   logscan /var/log/pods 'logs/*.gz' proxy-a.log
   logscan --output json archive.log | jq '.findings[].why'
   logscan --fail-on error --output ndjson - < archive.log
+  logscan learn -o expected.toml healthy.log && logscan --expect expected.toml today.log
 
 Exit codes: 0 done, 1 findings (with --fail-on), 2 trouble or nothing recognised, 130 interrupted.";
 
@@ -166,7 +179,7 @@ pub fn main() -> ExitCode {
 fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
-        Some(Command::Explain(_)) => false,
+        Some(Command::Explain(_) | Command::Learn(_)) => false,
         None => arguments.redact,
     }
 }
@@ -175,6 +188,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Formats(arguments)) => return formats::run(arguments, style(Colour::Auto), &stop_signal()?),
         Some(Command::Explain(arguments)) => return explain::run(arguments, style(Colour::Auto)),
+        Some(Command::Learn(arguments)) => return learn::run(arguments, &stop_signal()?),
         None => {}
     }
     let stdin = [PathBuf::from("-")];
@@ -193,6 +207,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         threads: arguments.threads,
         explain: false,
         redact: arguments.redact,
+        expect: arguments.expect.as_deref().map(expectations).transpose()?,
+        learn: false,
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));

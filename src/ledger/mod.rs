@@ -50,6 +50,8 @@ pub struct Ledger {
     pub matched: BTreeMap<Match, u64>,
     /// Lines whose way was simplified because there were too many.
     pub simplified: u64,
+    /// How many lines are kept of every way, even where no rule could show them.
+    pub least: usize,
 }
 
 impl Ledger {
@@ -79,7 +81,7 @@ impl Ledger {
         for (way, count) in &scanned.counts {
             let (number, simplified) = numbers.ways[*way as usize];
             self.simplified += if simplified { count.legs } else { 0 };
-            let most = most_lines(&self.ways[number as usize]);
+            let most = most_lines(&self.ways[number as usize]).max(self.least);
             let entry = &mut self.entries[number as usize];
             entry.add(count);
             for (start, number) in count.earliest.into_iter().take(most) {

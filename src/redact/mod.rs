@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use crate::claims::Expected;
 use crate::event::Events;
 use crate::field::{Field, operator};
 use crate::format;
@@ -106,6 +107,9 @@ impl Redactor {
             traffic,
             services,
             addresses,
+            expectations,
+            // No output shows it.
+            learned: _,
             troubles,
         } = report;
         Report {
@@ -125,6 +129,11 @@ impl Redactor {
             traffic: traffic.into_iter().map(|row| self.traffic(row)).collect(),
             services: services.into_iter().map(|row| self.service(row)).collect(),
             addresses: self.addresses(addresses),
+            expectations: expectations.map(|expected| {
+                let Expected { rows, matched, unused } = expected;
+                Expected { rows, matched, unused: unused.iter().map(|row| self.said(row)).collect() }
+            }),
+            learned: None,
             troubles: troubles.iter().map(|trouble| self.trouble(trouble)).collect(),
         }
     }

@@ -12,11 +12,13 @@ use serde::Serialize;
 pub use topology::{Address, Belonging};
 pub use traffic::{Server, Service, Traffic};
 
-use crate::claims;
+use crate::claims::{self, Expected};
 use crate::event::Event;
+use crate::expect::Expectations;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Severity};
 use crate::format::Formats;
+use crate::learn::{self, Learned};
 use crate::ledger::{Evidence, Ledger};
 use crate::pair::Match;
 use crate::reject::Rejects;
@@ -215,6 +217,12 @@ pub struct Report {
     pub services: Vec<Service>,
     /// Whose the addresses are that the lines tell of.
     pub addresses: Vec<Address>,
+    /// How the rows of a file of expectations compare with the log, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expectations: Option<Expected>,
+    /// What the log teaches about who calls what, if that was asked for.
+    #[serde(skip)]
+    pub learned: Option<Learned>,
     /// What went wrong with inputs.
     pub troubles: Vec<String>,
 }
@@ -294,6 +302,10 @@ pub struct Gathered<'a> {
     pub early: u64,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+    /// What is expected, if a file says so.
+    pub expect: Option<&'a Expectations>,
+    /// Whether to learn who calls what.
+    pub learn: bool,
     /// What went wrong with inputs.
     pub troubles: &'a [String],
 }
@@ -320,6 +332,8 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
         traffic: traffic::traffic(gathered),
         services: traffic::services(gathered),
         addresses: topology::addresses(gathered),
+        expectations: gathered.expect.map(|expect| claims::expected(ledger, gathered.topology, expect)),
+        learned: gathered.learn.then(|| learn::learn(ledger, gathered.topology, gathered.findings)),
         troubles: gathered.troubles.to_vec(),
     }
 }

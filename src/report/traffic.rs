@@ -10,7 +10,7 @@ use crate::cluster::{Cluster, Direction};
 use crate::endpoint::Endpoint;
 use crate::field::value::Micros;
 use crate::ledger::Entry;
-use crate::leg::{Protocol, Side, Way};
+use crate::leg::{Side, Way};
 use crate::names::Sym;
 
 /// A row of the traffic table.
@@ -101,20 +101,12 @@ pub(super) fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
 /// Who called, and what it wanted to reach.
 fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
     let Gathered { ledger, topology, .. } = *gathered;
-    let cluster = Cluster::read(ledger.names.get(way.cluster));
-    let service = || topology.service(way.dest).map(|service| topology.host(service));
-    let address = || way.dest.show(&ledger.names).to_string();
+    let known = claims::destinations(ledger, topology, way).into_iter().next();
+    let destination = known.unwrap_or_else(|| way.dest.show(&ledger.names).to_string());
     if way.side == Side::Inbound {
-        return ("(inbound only)".to_owned(), service().unwrap_or_else(address));
+        return ("(inbound only)".to_owned(), destination);
     }
-    let host = || Some(String::from_utf8_lossy(cluster.host).into_owned()).filter(|host| !host.is_empty());
-    let known = match (cluster.direction, way.protocol) {
-        // TCP goes by address: who owns that is who was meant, whatever cluster was chosen.
-        (Direction::Outbound, Protocol::Tcp) => service().or_else(host),
-        (Direction::Outbound, Protocol::Http) => host(),
-        _ => service().or_else(|| topology.virtual_services(way.dest).next().map(|service| topology.host(service))),
-    };
-    (claims::source(ledger, topology, way), known.unwrap_or_else(address))
+    (claims::source(ledger, topology, way), destination)
 }
 
 /// Sums of one service.

@@ -8,6 +8,7 @@ mod access_denied;
 mod app_not_listening;
 mod black_hole;
 mod catch_all;
+mod changed_cluster;
 mod client_gone;
 mod connect_failed;
 mod connect_timeout;
@@ -16,6 +17,8 @@ mod flagged;
 mod half_closed;
 mod idle_timeout;
 mod inbound_passthrough;
+mod new_caller;
+mod new_destination;
 mod no_filter_chain;
 mod no_healthy_upstream;
 mod no_metadata;
@@ -42,6 +45,7 @@ mod upstream_reset;
 
 use crate::claims::Claims;
 use crate::event::Events;
+use crate::expect::Expectations;
 use crate::finding::{Finding, Meta};
 use crate::history::History;
 use crate::ledger::Ledger;
@@ -80,6 +84,7 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &rejected_configuration::META, judge: rejected_configuration::judge },
     Rule { meta: &proxy_lifecycle::META, judge: proxy_lifecycle::judge },
     Rule { meta: &app_not_listening::META, judge: app_not_listening::judge },
+    Rule { meta: &changed_cluster::META, judge: changed_cluster::judge },
     Rule { meta: &tls_failed::META, judge: tls_failed::judge },
     Rule { meta: &dead_endpoint::META, judge: dead_endpoint::judge },
     Rule { meta: &connect_timeout::META, judge: connect_timeout::judge },
@@ -93,6 +98,8 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &protocol_error::META, judge: protocol_error::judge },
     Rule { meta: &client_gone::META, judge: client_gone::judge },
     Rule { meta: &flagged::META, judge: flagged::judge },
+    Rule { meta: &new_caller::META, judge: new_caller::judge },
+    Rule { meta: &new_destination::META, judge: new_destination::judge },
     Rule { meta: &server_error::META, judge: server_error::judge },
     Rule { meta: &plaintext_inbound::META, judge: plaintext_inbound::judge },
     Rule { meta: &shared_port::META, judge: shared_port::judge },
@@ -109,10 +116,13 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &inbound_passthrough::META, judge: inbound_passthrough::judge },
 ];
 
-/// Asks every rule. Findings come the worst first, then by count, code and subject.
-pub fn judge(ledger: &Ledger, topology: &Topology, events: &Events) -> Vec<Finding> {
+/// Asks every rule; with expectations, those that compare with them find something too. Findings come the worst first, then by count, code and subject.
+pub fn judge(ledger: &Ledger, topology: &Topology, events: &Events, expect: Option<&Expectations>) -> Vec<Finding> {
     let (links, history) = (ledger.links(), History::of(ledger));
     let mut claims = Claims::new(ledger, topology, events, &history, &links, RULES[0].meta);
+    if let Some(expect) = expect {
+        claims.compare(expect);
+    }
     for rule in RULES {
         claims.rule(rule.meta);
         (rule.judge)(&mut claims);

@@ -14,8 +14,8 @@ rule! {
     /// Connections through `PassthroughCluster` whose destination the logs know: an endpoint of a service, or a pod.
     ///
     /// ## When it is silent
-    /// What failed or was refused is in the finding of its cause. Addresses outside of the mesh: see
-    /// `passthrough-to-unknown`.
+    /// What failed or was refused is in the finding of its cause; what a file of expectations accepts is not reported.
+    /// Addresses outside of the mesh: see `passthrough-to-unknown`.
     ///
     /// ## How sure
     /// Likely if the owner of the address is known; proven with the server's leg.
@@ -65,7 +65,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 /// The service or pod that the destination belongs to.
 fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
     let way = seen.way;
-    if way.side != Side::Outbound || seen.cluster.direction != Direction::Passthrough {
+    if way.side != Side::Outbound || seen.cluster.direction != Direction::Passthrough || claims.is_settled(seen) {
         return None;
     }
     let topology = claims.topology;

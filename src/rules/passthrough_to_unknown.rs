@@ -12,7 +12,7 @@ rule! {
     /// knows; one finding for each workload that calls and each of the two kinds.
     ///
     /// ## When it is silent
-    /// Ports of the mesh's own plumbing (15012 and its like) are left out.
+    /// Ports of the mesh's own plumbing (15012 and its like) are left out, and what a file of expectations accepts.
     ///
     /// ## How sure
     /// Likely: nobody in the input says whose the address is.
@@ -39,7 +39,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let way = seen.way;
             let passes = way.side.is_client()
                 && seen.cluster.direction == Direction::Passthrough
-                && !reserved::of_port(way.dest.port()).is_some_and(|port| port.plumbing);
+                && !reserved::of_port(way.dest.port()).is_some_and(|port| port.plumbing)
+                && !claims.is_settled(seen);
             let kind = if way.dest.ip().is_private(&claims.ledger.names) { "private" } else { "external" };
             passes.then(|| format!("{} to {kind} addresses", claims.proxy(way)))
         },

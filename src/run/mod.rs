@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::expect::Expectations;
 use crate::field::value::Micros;
 use crate::finding::Finding;
 use crate::format::Formats;
@@ -44,6 +45,10 @@ pub struct Settings {
     pub explain: bool,
     /// Show stand-ins in the place of names.
     pub redact: bool,
+    /// Who may call what, if a file says so.
+    pub expect: Option<Expectations>,
+    /// Learn who calls what, for such a file.
+    pub learn: bool,
 }
 
 /// One run over one input, however many sources it has.
@@ -104,6 +109,9 @@ impl<'s> Pass<'s> {
     /// An empty pass.
     pub fn new(settings: &'s Settings, sink: Box<dyn Sink + 's>) -> Pass<'s> {
         let keep = sink.wants_connections();
+        let mut ledger = Ledger::default();
+        // What nobody expects may be traffic on which nothing went wrong.
+        ledger.least = usize::from(settings.expect.is_some());
         Pass {
             settings,
             inputs: Inputs::default(),
@@ -114,7 +122,7 @@ impl<'s> Pass<'s> {
             repeats: Repeats::default(),
             repeated: 0,
             again: Vec::new(),
-            closing: Closing { keep, ..Closing::default() },
+            closing: Closing { ledger, keep, ..Closing::default() },
             judged: None,
             redactor: settings.redact.then(Redactor::default),
             troubles: Vec::new(),
@@ -247,7 +255,7 @@ impl<'s> Pass<'s> {
             return;
         }
         let topology = Topology::learn(&self.closing.ledger);
-        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events);
+        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, self.settings.expect.as_ref());
         let mut names = vec![Vec::new(); now.0];
         for finding in &findings {
             for way in &finding.ways {
@@ -304,6 +312,8 @@ impl<'s> Pass<'s> {
             repeated: self.repeated,
             early: self.pairer.early,
             interrupted,
+            expect: self.settings.expect.as_ref(),
+            learn: self.settings.learn,
             troubles: &self.troubles,
         });
         let report = match &mut self.redactor {

@@ -197,6 +197,15 @@ impl<W: Write> Text<W> {
             let when = first.at.as_deref().map_or(String::new(), |at| format!(" at {at}"));
             self.row("Proxy", &format!("{} {}: first {}{when}", group.kind, group.count, clean(who)))?;
         }
+        if let Some(expected) = &report.expectations {
+            let unused = match &expected.unused[..] {
+                [] => String::new(),
+                [first] => format!("; never: {first}"),
+                [first, rest @ ..] => format!("; never: {first}, and {} more", rest.len()),
+            };
+            let line = format!("{} of {} rows of the file were seen{unused}", expected.matched, expected.rows);
+            self.row("Expect", &clean(&line))?;
+        }
         if report.redacted {
             self.row("Note", "names, addresses, paths and values are stand-ins; equal ones are equal")?;
         }
