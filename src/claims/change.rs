@@ -29,7 +29,7 @@ impl Claims<'_> {
             let latest = changes.iter().map(|change| change.first).max().unwrap_or(start);
             format!(
                 "before, they went through {before}; the change came to one after the other from \
-                     {start} to {latest}"
+                 {start} to {latest}"
             )
         };
         // Of those that did not come back some may have stopped, and some still go there.
@@ -113,7 +113,7 @@ impl Claims<'_> {
         let late = list(late);
         format!(
             "; {late} still went there after others had gone back at {back}: not all proxies have the same \
-                    configuration"
+             configuration"
         )
     }
 

@@ -183,8 +183,12 @@ impl<'w> Claims<'w> {
         subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
         verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Verdict,
     ) {
-        let (groups, left) = self.grouped(subject);
-        self.left = left;
+        let groups = self.grouped(subject);
+        if groups.is_empty() {
+            return;
+        }
+        let gone: BTreeSet<u32> = groups.values().flatten().map(|seen| seen.number).collect();
+        self.left.retain(|seen| !gone.contains(&seen.number));
         for (subject, ways) in groups {
             // The other legs of all of these connections may be another finding's already.
             if let Some(count) = self.count(&ways) {
@@ -202,7 +206,7 @@ impl<'w> Claims<'w> {
         subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
         verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Option<(u64, Verdict)>,
     ) {
-        for (subject, ways) in self.grouped(subject).0 {
+        for (subject, ways) in self.grouped(subject) {
             if let Some((count, verdict)) = verdict(self, &subject, &ways) {
                 self.add(subject, &ways, count, verdict);
             }
@@ -251,23 +255,18 @@ impl<'w> Claims<'w> {
         if closed { Some(count).filter(|count| *count > 0) } else { Some(lines) }
     }
 
-    fn grouped(
-        &self,
-        subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
-    ) -> (BTreeMap<String, Vec<Seen<'w>>>, Vec<Seen<'w>>) {
+    fn grouped(&self, subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>) -> BTreeMap<String, Vec<Seen<'w>>> {
         let mut groups: BTreeMap<String, Vec<Seen<'w>>> = BTreeMap::new();
-        let mut left = Vec::new();
         for seen in &self.left {
-            match subject(self, seen) {
-                Some(subject) => groups.entry(subject).or_default().push(*seen),
-                None => left.push(*seen),
+            if let Some(subject) = subject(self, seen) {
+                groups.entry(subject).or_default().push(*seen);
             }
         }
         for ways in groups.values_mut() {
             // Numbers of ways depend on which line came first; what is said of a group must not.
             ways.sort_by_cached_key(|seen| self.order(seen));
         }
-        (groups, left)
+        groups
     }
 
     fn add(&mut self, subject: String, ways: &[Seen<'w>], count: u64, verdict: Verdict) {

@@ -62,7 +62,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     list(policies)
                 ),
                 fix: "allow the caller in the AuthorizationPolicy, or call by the service's name so that mTLS gives \
-                        the caller an identity"
+                      the caller an identity"
                     .to_owned(),
                 check: "kubectl get authorizationpolicies -A -o yaml".to_owned(),
             }

@@ -64,10 +64,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let undeclared = servers.iter().all(|seen| seen.cluster.direction == Direction::InboundPassthrough);
             let fix = if undeclared {
                 "no Service lists that port: look whether callers hold a stale address, else open \
-                     the port and declare it"
+                 the port and declare it"
             } else {
                 "check that the application runs and listens on that port, on the pod's address and \
-                     not on localhost only, and that it is ready"
+                 not on localhost only, and that it is ready"
             };
             Verdict {
                 grade: if clients.is_empty() { Grade::Likely } else { Grade::Proven },

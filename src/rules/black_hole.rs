@@ -49,16 +49,16 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let (why, fix) = if own {
                 (
                     format!("{proxies} dialled its own address {destinations}, and a catch-all listener on \
-                         the port black-holes that"),
+                             the port black-holes that"),
                     format!("look for the object that made the listener 0.0.0.0_{}; let the member dial \
-                         itself over localhost", ways[0].way.dest.port()),
+                             itself over localhost", ways[0].way.dest.port()),
                 )
             } else if known {
                 (
                     format!("{proxies} dialled {destinations}{belongs}; the mesh knows it, but {how}"),
                     "let these proxies see the service: Sidecar egress hosts, exportTo, the port in \
-                         its Service; a ServiceEntry if it is called by pod \
-                         address".to_owned(),
+                     its Service; a ServiceEntry if it is called by pod \
+                     address".to_owned(),
                 )
             } else {
                 (

@@ -66,8 +66,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 ),
                 fix: format!(
                     "if these addresses are not all {}'s own: give the ServiceEntry addresses or \
-                         protocol TLS, or drop port {port} from the \
-                         ExternalName Service",
+                     protocol TLS, or drop port {port} from the \
+                     ExternalName Service",
                     String::from_utf8_lossy(ways[0].cluster.host)
                 ),
                 check: format!("istioctl proxy-config listeners {} --port {port} -o json", claims.one_pod(ways)),

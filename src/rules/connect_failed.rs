@@ -43,7 +43,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 (
                     format!(
                         "{} dialled {}, which other proxies know as an address of {subject} and \
-                             this one does not: {flags}{transport}",
+                         this one does not: {flags}{transport}",
                         claims.proxies(ways),
                         claims.destinations(ways)
                     ),
@@ -53,7 +53,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             } else if passed {
                 (
                     format!("{} dialled {} directly, which no service of the proxy's registry has, and \
-                         nothing answers there: {flags}{transport}", claims.proxies(ways),
+                             nothing answers there: {flags}{transport}", claims.proxies(ways),
                         claims.destinations(ways)),
                     "check whether the address still exists: a pod that is gone, a firewall, a NetworkPolicy",
                 )
@@ -61,7 +61,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 (
                     format!("{} could not connect to {} for {subject}: {flags}{transport}", claims.proxies(ways), claims.hosts(ways)),
                     "check that the endpoints are ready and listen on the target port, and that no \
-                         NetworkPolicy is in the way",
+                     NetworkPolicy is in the way",
                 )
             };
             let ambient = ways.iter().any(|seen| is_ambient(claims, seen));

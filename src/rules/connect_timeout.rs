@@ -61,7 +61,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     super::connect_failed::AMBIENT
                 } else {
                     "look for a NetworkPolicy or a firewall in between, and whether anybody has \
-                         that address still"
+                     that address still"
                 }
                 .to_owned(),
                 check: "kubectl get networkpolicies -A; kubectl get pods,svc -A -o wide".to_owned(),

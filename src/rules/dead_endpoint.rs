@@ -61,7 +61,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{endpoint}{who} answered until {last} and then failed every time with {}{}: {} of \
-                            {}{}{tried}{again}",
+                     {}{}{tried}{again}",
                     claims.flags(ways),
                     claims.transport(ways),
                     noun(ways),

@@ -43,7 +43,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!("{} of {} ended with {subject}: {meaning}", noun(ways), claims.proxies(ways)),
                 fix: "look at the side that the flag names: upstream flags (U..) at the server and its \
-                     proxy, downstream flags (D..) at the client"
+                      proxy, downstream flags (D..) at the client"
                     .to_owned(),
                 check: String::new(),
             }

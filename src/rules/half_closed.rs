@@ -50,12 +50,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{count} connections of {} to {subject} stayed open on the client's side for {} \
-                         after the server's side had ended",
+                     after the server's side had ended",
                     claims.proxies(ways),
                     duration(constant),
                 ),
                 fix: "let the application close both directions; set tcpKeepalive and a shorter \
-                     idleTimeout in the DestinationRule"
+                      idleTimeout in the DestinationRule"
                     .to_owned(),
                 check: String::new(),
             };

@@ -60,7 +60,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{count} connections of {} to {subject} got no byte back and ended after about \
-                         {} each, without any flag",
+                     {} each, without any flag",
                     claims.proxies(ways),
                     duration(constant),
                 ),

@@ -59,7 +59,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 (
                     format!("with TLS for {sni}, and no filter chain there takes that"),
                     "name the port https or tls if the application speaks TLS itself; on a gateway \
-                         add a server for that SNI"
+                     add a server for that SNI"
                         .to_owned(),
                 )
             };

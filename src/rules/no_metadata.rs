@@ -60,7 +60,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.proxies(ways)
                 ),
                 fix: "compare the DestinationRules that apply to these callers, and the versions of \
-                     their proxies".to_owned(),
+                      their proxies".to_owned(),
                 check: format!("istioctl proxy-config clusters {} -o json", claims.one_pod(ways)),
             };
             Some((count, verdict))

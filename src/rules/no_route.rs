@@ -44,10 +44,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let details = if details.is_empty() { String::new() } else { format!(" ({details})") };
             let fix = if ways[0].way.flags.any(Flags::of(&["NC"])) {
                 "define the cluster that the route names: a DestinationRule with the subset, \
-                     visible to this proxy"
+                 visible to this proxy"
             } else if ways[0].way.flags.any(Flags::of(&["NR"])) {
                 "check the hosts of the VirtualService and the Gateway, and whether the proxy had \
-                     its routes yet"
+                 its routes yet"
             } else {
                 "check that the name resolves and that the proxy has all of its configuration"
             };

@@ -47,7 +47,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             grade: if proven { Grade::Proven } else { Grade::Likely },
             why: format!(
                 "{} dialled {}, {addresses} of {owner} that no listener knows: {} went through \
-                     PassthroughCluster, without mTLS and policy{answered}",
+                 PassthroughCluster, without mTLS and policy{answered}",
                 claims.proxies(ways),
                 claims.destinations(ways),
                 noun(ways)

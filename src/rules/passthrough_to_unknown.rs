@@ -49,9 +49,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let (what, fix) = if private {
                 (
                     "private addresses that no service of the proxy's registry has, pods or \
-                         services called around the mesh",
+                     services called around the mesh",
                     "call the service by name, or give the pods a headless Service that lists the \
-                         port; a ServiceEntry if it is no part of the cluster",
+                     port; a ServiceEntry if it is no part of the cluster",
                 )
             } else {
                 (

@@ -67,12 +67,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{alone} of {all} {} to {subject} (port {ports}) came without mTLS, from {}, \
-                         while others use it",
+                     while others use it",
                     noun(ways),
                     list(callers),
                 ),
                 fix: "inject the callers, or take them for what they are if they are probes; the service \
-                     cannot turn STRICT before"
+                      cannot turn STRICT before"
                     .to_owned(),
                 check: format!(
                     "kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}",

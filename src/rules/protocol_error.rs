@@ -51,7 +51,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.proxies(ways)
                 ),
                 fix: "make the port's protocol agree on both sides (appProtocol or the prefix of the \
-                     port's name); do not send TLS to a plaintext HTTP port"
+                      port's name); do not send TLS to a plaintext HTTP port"
                     .to_owned(),
                 check: "kubectl get svc -A -o yaml: every Service that selects these pods and this port".to_owned(),
             }

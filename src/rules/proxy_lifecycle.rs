@@ -59,7 +59,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 subject.split_once(' ').map_or("", |(_, what)| what),
             ),
             fix: "hold the application until the proxy is ready (holdApplicationUntilProxyStarts), or \
-                 use native sidecars; let the proxy drain longer than the application"
+                  use native sidecars; let the proxy drain longer than the application"
                 .to_owned(),
             check: String::new(),
         },

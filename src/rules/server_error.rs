@@ -45,7 +45,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 why: format!("{subject} answered {}{from}", statuses.join(", ")),
                 fix: if statuses.iter().any(|status| status == "503") && callers.len() == ways.len() {
                     "look into the log of the application at that time, and of its proxy: a 503 may \
-                         be the proxy's"
+                     be the proxy's"
                 } else {
                     "look into the log of the application at that time"
                 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::rule;
 use crate::claims::{Claims, Verdict, list};
 use crate::cluster::Direction;
+use crate::endpoint::Endpoint;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
 use crate::topology::Topology;
@@ -42,6 +43,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         .filter(|seen| seen.way.protocol == Protocol::Tcp && seen.cluster.direction == Direction::Outbound)
         .filter_map(|seen| seen.cluster.port)
         .collect();
+    let inbound = claims.ledger.ways().iter().filter(|way| way.side == Side::Inbound);
+    let servers: BTreeSet<Endpoint> = inbound.filter(|way| way.protocol == Protocol::Tcp).map(|way| way.dest).collect();
     claims.note(
         |claims, seen| {
             let way = seen.way;
@@ -54,12 +57,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, subject, ways| {
             let port = ways[0].way.dest.port();
-            let services: BTreeSet<String> = claims
-                .ledger
-                .ways()
+            let services: BTreeSet<String> = servers
                 .iter()
-                .filter(|way| way.dest.port() == port && way.protocol == Protocol::Tcp && way.side == Side::Inbound)
-                .flat_map(|way| claims.topology.services(way.dest))
+                .filter(|server| server.port() == port)
+                .flat_map(|server| claims.topology.services(*server))
                 .map(|(service, _)| claims.topology.host(service))
                 .filter(|host| Topology::is_internal(host))
                 .collect();
@@ -71,13 +72,13 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{} take TCP on {subject}, and pods are dialled on it by address, by {}: a \
-                         service without an address on that port would take \
-                         these calls",
+                     service without an address on that port would take \
+                     these calls",
                     list(services),
                     claims.proxies(ways),
                 ),
                 fix: "give each TCP service a port number of its own, or the pods a headless Service \
-                     that lists the port"
+                      that lists the port"
                     .to_owned(),
                 check: String::new(),
             };

@@ -45,7 +45,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Suspect,
                 why: format!(
                     "{} of {} to {}{of} through PassthroughCluster sent bytes and got none back, {}: \
-                 what a STRICT server does with plaintext",
+                     what a STRICT server does with plaintext",
                     noun(ways),
                     claims.proxies(ways),
                     claims.destinations(ways),
@@ -56,7 +56,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     },
                 ),
                 fix: "call the service by name so that mTLS is used, or give the pods a headless Service \
-                     that lists the port"
+                      that lists the port"
                     .to_owned(),
                 check: format!(
                     "the log of the proxy at {} at that time: NR filter_chain_not_found proves it",

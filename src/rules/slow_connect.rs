@@ -62,7 +62,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.proxies(ways),
                 ),
                 fix: "look at packet loss and conntrack between the nodes (a lost SYN is sent again \
-                     after 1 s), and at CPU throttling of the proxies"
+                      after 1 s), and at CPU throttling of the proxies"
                     .to_owned(),
                 check: String::new(),
             };

@@ -53,7 +53,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     meanings.join(", ")
                 ),
                 fix: "find out what the server does in that time; raise the timeout in the \
-                         VirtualService if it needs it"
+                      VirtualService if it needs it"
                     .to_owned(),
                 check: format!("istioctl proxy-config routes {} -o json", claims.one_pod(ways)),
             }

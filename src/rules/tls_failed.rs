@@ -75,7 +75,7 @@ fn kind(reason: &str) -> Option<Told> {
             "plaintext",
             "the server answers in plaintext",
             "the endpoint has no sidecar or its port is not captured: set tls mode DISABLE for it \
-                 in a DestinationRule, or inject it",
+             in a DestinationRule, or inject it",
         ));
     }
     if has(&["CERTIFICATE", "SAN ", "_SAN_", "SELF_SIGNED", "UNKNOWN_CA"]) {
@@ -83,7 +83,7 @@ fn kind(reason: &str) -> Option<Told> {
             "certificate",
             "a certificate was not accepted",
             "check trust domain and root of both sides, expiry, subject names, and that this host's \
-                 server answered",
+             server answered",
         ));
     }
     // The other side went away in the middle: that is no word about TLS.

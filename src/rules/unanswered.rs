@@ -50,11 +50,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Suspect,
                 why: format!(
                     "{unanswered} of {all} connections of {} to {subject} got no byte back for what \
-                         they had sent, without any flag",
+                     they had sent, without any flag",
                     claims.proxies(ways)
                 ),
                 fix: "look into the server's log at these times: a server that crashes or resets a \
-                     connection leaves no flag"
+                      connection leaves no flag"
                     .to_owned(),
                 check: String::new(),
             };

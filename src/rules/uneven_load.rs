@@ -68,7 +68,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     hosts.len()
                 ),
                 fix: "look at locality, at the DestinationRule's load balancer, and at endpoints that \
-                     came or went"
+                      came or went"
                     .to_owned(),
                 check: format!("istioctl proxy-config endpoints {} --cluster '{cluster}'", claims.one_pod(ways)),
             };

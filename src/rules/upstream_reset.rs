@@ -59,8 +59,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     after(ways),
                 ),
                 fix: "look at the server's restarts and its idle timeout (keep idleTimeout of the \
-                     DestinationRule below it); check that both sides speak the \
-                     same protocol"
+                      DestinationRule below it); check that both sides speak the \
+                      same protocol"
                     .to_owned(),
                 check: if inside { String::new() } else { "the log of the server's proxy at the same time".to_owned() },
             }
