@@ -281,5 +281,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// One line on standard error; if that is closed there is nobody to tell.
 fn notice(text: &str) {
-    let _ = writeln!(io::stderr(), "logscan: {}", sinks::clean(text));
+    // A message may have a line with a mark under the place.
+    let shown: Vec<String> = text.split('\n').map(sinks::clean).collect();
+    let _ = writeln!(io::stderr(), "logscan: {}", shown.join("\n"));
 }
