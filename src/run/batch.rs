@@ -105,7 +105,9 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
         }
     }
     let mut progress = vec![Progress::default(); feed.open.len()];
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(pass.settings.threads).build().map_err(io::Error::other)?;
+    // More threads than blocks in a wave would have nothing to do.
+    let threads = pass.settings.threads.min(WAVE);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
     let mut scanners: Vec<Scanner<'_>> =
         (0..pool.current_num_threads().min(WAVE)).map(|number| pass.scanner(number)).collect();
     let Some((own, others)) = scanners.split_first_mut() else { return Ok(()) };
