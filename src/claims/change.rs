@@ -17,12 +17,19 @@ impl Claims<'_> {
         let callers: BTreeSet<Caller> = ways.iter().map(|seen| Caller::of(seen.way)).collect();
         let changes = self.history.to(first.way.cluster, &destinations);
         let changes: Vec<&Change> = changes.into_iter().filter(|change| callers.contains(&change.caller)).collect();
+        let before = list(self.names(changes.iter().map(|change| change.from)));
+        // Both ways at the same time, and no telling which of the callers' pods went which.
+        if !changes.is_empty() && changes.iter().all(|change| change.mixed && change.client.is_none()) {
+            return format!(
+                ". At the same time others of the same callers went through {before}: not all proxies have the same \
+                 configuration"
+            );
+        }
         let (Some(last), Some(start)) =
             (changes.iter().map(|change| change.last).max(), changes.iter().map(|change| change.first).min())
         else {
             return String::new();
         };
-        let before = list(self.names(changes.iter().map(|change| change.from)));
         let together = if last < start {
             format!("until {last} they went through {before}, since {start} they do not")
         } else {

@@ -27,7 +27,7 @@ use crate::topology::Topology;
 pub use calls::{Expected, call, callers, destinations, expected};
 use deviation::Compared;
 pub(crate) use deviation::{grade, phrase, told};
-pub(crate) use words::{after, list, noun, ports};
+pub(crate) use words::{AMBIENT, after, list, noun, ports};
 pub use words::{flags, source};
 
 /// Unknown addresses that one caller could not connect to on one port, each a finding up to so many, one from there on.
@@ -381,21 +381,6 @@ impl<'w> Claims<'w> {
         let times = || self.lived.get(&host).into_iter().flatten();
         let before = times().filter_map(|times| times.before(time.first)).max();
         (before, times().filter_map(|times| times.after(time.last)).min())
-    }
-
-    /// `; answered until ... and again from ...`, as far as these servers' addresses were answered at other times.
-    pub(crate) fn worked_around(&self, servers: &[Seen<'_>]) -> String {
-        let time = when(servers);
-        let hosts: BTreeSet<Endpoint> = servers.iter().map(|seen| seen.way.dest).collect();
-        let around: Vec<_> = hosts.into_iter().map(|host| self.lived_around(host, &time)).collect();
-        let before = around.iter().filter_map(|(before, _)| *before).max();
-        let after = around.iter().filter_map(|(_, after)| *after).min();
-        match (before, after) {
-            (Some(before), Some(after)) => format!("; it answered until {before}, and again from {after} on"),
-            (Some(before), None) => format!("; it answered until {before}"),
-            (None, Some(after)) => format!("; it answered from {after} on"),
-            (None, None) => String::new(),
-        }
     }
 
     /// Whether anybody got a byte from a service by TCP.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::{Claims, Seen, durations};
+use super::{Claims, Seen, durations, when};
 use crate::cluster::Direction;
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::flag::Flags;
@@ -176,19 +176,41 @@ impl Claims<'_> {
         endpoint.show(&self.ledger.names).to_string()
     }
 
-    /// `; endpoints answered until ... and again from ...`, as far as connections of the same clusters tell.
-    pub(crate) fn answered_around(&self, ways: &[Seen<'_>], Span { first, last, .. }: Span) -> String {
+    /// `; endpoints answered until ... and again from ... on`, as far as connections of the same clusters tell.
+    pub(crate) fn answered_around(&self, ways: &[Seen<'_>]) -> String {
         let clusters: BTreeSet<Sym> = ways.iter().map(|seen| seen.way.cluster).collect();
-        let good =
-            || self.ledger.answers().filter(|(named, ..)| clusters.contains(named)).map(|(.., answers)| &answers.times);
-        let before = good().filter_map(|times| times.before(first)).max();
-        let after = good().filter_map(|times| times.after(last)).min();
+        self.around("endpoints answered", when(ways), |cluster, _| clusters.contains(&cluster))
+    }
+
+    /// The same of plaintext: what clients reached at these servers' addresses around the mesh.
+    pub(crate) fn plaintext_around(&self, servers: &[Seen<'_>]) -> String {
+        let hosts: BTreeSet<Endpoint> = servers.iter().map(|seen| seen.way.dest).collect();
+        let passed = |cluster| Direction::of(self.ledger.names.get(cluster)) == Direction::Passthrough;
+        self.around("plaintext was accepted", when(servers), |cluster, host| passed(cluster) && hosts.contains(&host))
+    }
+
+    fn around(&self, what: &str, time: Span, of: impl Fn(Sym, Endpoint) -> bool) -> String {
+        let good = || self.ledger.answers().filter(|(cluster, host, _)| of(*cluster, *host));
+        let before = good().filter_map(|(.., answers)| answers.times.before(time.first)).max();
+        let after = good().filter_map(|(.., answers)| answers.times.after(time.last)).min();
         match (before, after) {
-            (Some(before), Some(after)) => format!("; endpoints answered until {before}, and again from {after} on"),
-            (Some(before), None) => format!("; endpoints answered until {before}"),
-            (None, Some(after)) => format!("; endpoints answered from {after} on"),
+            (Some(before), Some(after)) => format!("; {what} until {before}, and again from {after} on"),
+            (Some(before), None) => format!("; {what} until {before}"),
+            (None, Some(after)) => format!("; {what} from {after} on"),
             (None, None) => String::new(),
         }
+    }
+
+    /// Whether a ztunnel wrote the lines: it says why in words of its own, with blanks, which Envoy does not write.
+    pub(crate) fn is_ambient(&self, ways: &[Seen<'_>]) -> bool {
+        let said = |way: &Way| way.transport == way.termination && self.ledger.show(way.transport).contains(' ');
+        ways.iter().any(|seen| said(seen.way))
+    }
+
+    /// Whether a pod dials its own address.
+    pub(crate) fn dials_itself(&self, way: &Way) -> bool {
+        let own = way.dest.ip();
+        !own.is_none() && (way.client == own || self.topology.is_own(own, way))
     }
 }
 
@@ -257,3 +279,7 @@ pub(crate) fn noun(ways: &[Seen<'_>]) -> &'static str {
 pub(crate) fn after(ways: &[Seen<'_>]) -> String {
     durations(ways).constant(500).map_or(String::new(), |millis| format!(", each after about {}", duration(millis)))
 }
+
+/// What to do where a ztunnel could not connect.
+pub(crate) const AMBIENT: &str = "check that a NetworkPolicy lets the tunnel's port 15008 through, that a ztunnel runs on \
+                                  the server's node, and that the application listens";

@@ -299,7 +299,7 @@ details! {
         Whole "block_all" "no known host matched, and none but known ones are allowed (REGISTRY_ONLY): answered with 502";
         Whole "allow_any_dynamic_dns" "no known host matched: the host's name is resolved by the proxy";
         Whole "default" "the route that Istio makes for a known service, without a VirtualService's name";
-        Whole "PassthroughFilterChain" "a port of the proxy that no service lists";
+        Whole "PassthroughFilterChain" "the default chain of a listener: no other chain matched, so it goes where unknown traffic goes";
     }
 }
 

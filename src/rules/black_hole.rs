@@ -41,9 +41,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, subject, ways| {
             let known = !claims.owners(ways[0].way.dest).is_empty();
-            let own = ways.iter().all(|seen| claims.topology.is_own(seen.way.dest.ip(), seen.way));
+            let own = ways.iter().all(|seen| claims.dials_itself(seen.way));
             let (proxies, destinations) = (claims.proxies(ways), claims.destinations(ways));
-            let belongs = if claims.owners(ways[0].way.dest).is_empty() { String::new() } else { format!(", which belongs to {subject}") };
+            let belongs = if known { format!(", of {subject}") } else { String::new() };
             let http = ways.iter().any(|seen| seen.way.protocol == Protocol::Http);
             let how = if http { "no route of the proxy has its host (block_all)" } else { "no listener of the proxy has its address" };
             let (why, fix) = if own {

@@ -1,7 +1,7 @@
 //! A connection that could not be made to where it was meant to go.
 
 use super::rule;
-use crate::claims::{Claims, Seen, Verdict, noun};
+use crate::claims::{AMBIENT, Claims, Verdict, noun};
 use crate::cluster::Direction;
 use crate::field::flag::Class;
 use crate::finding::Grade;
@@ -64,7 +64,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                      NetworkPolicy is in the way",
                 )
             };
-            let ambient = ways.iter().any(|seen| is_ambient(claims, seen));
+            let ambient = claims.is_ambient(ways);
             Verdict {
                 grade: Grade::Likely,
                 why: format!("{why}; {} failed{}", noun(ways), claims.changed(ways)),
@@ -77,14 +77,4 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             }
         },
     );
-}
-
-/// What to do where a ztunnel could not connect.
-pub(super) const AMBIENT: &str = "check that a NetworkPolicy lets the tunnel's port 15008 through, that a ztunnel runs on the \
-                                  server's node, and that the application listens";
-
-/// Whether a ztunnel wrote the lines: it says why in words of its own.
-pub(super) fn is_ambient(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
-    // Envoy writes no blanks.
-    seen.way.transport == seen.way.termination && claims.ledger.show(seen.way.transport).contains(' ')
 }

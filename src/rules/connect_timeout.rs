@@ -1,7 +1,7 @@
 //! An upstream that does not even refuse: nothing comes back until the connect timeout.
 
 use super::rule;
-use crate::claims::{Claims, Seen, Verdict, durations, noun};
+use crate::claims::{AMBIENT, Claims, Seen, Verdict, durations, noun};
 use crate::cluster::Direction;
 use crate::field::flag::Class;
 use crate::finding::Grade;
@@ -45,7 +45,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             } else {
                 format!("at {}", claims.hosts(ways))
             };
-            let ambient = ways.iter().any(|seen| super::connect_failed::is_ambient(claims, seen));
+            let ambient = claims.is_ambient(ways);
             Verdict {
                 grade: Grade::Likely,
                 why: format!(
@@ -58,7 +58,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     claims.changed(ways),
                 ),
                 fix: if ambient {
-                    super::connect_failed::AMBIENT
+                    AMBIENT
                 } else {
                     "look for a NetworkPolicy or a firewall in between, and whether anybody has \
                      that address still"

@@ -66,9 +66,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: if joined { Grade::Proven } else { Grade::Likely },
                 why: format!(
-                    "{subject} was called at {} {what}: {came}{}",
+                    "calls to {subject} at {} came {what}: {came}{}",
                     claims.destinations(&servers),
-                    claims.worked_around(&servers)
+                    claims.plaintext_around(&servers)
                 ),
                 fix,
                 check: if joined {

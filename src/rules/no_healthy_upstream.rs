@@ -1,7 +1,7 @@
 //! A service without an endpoint to choose.
 
 use super::rule;
-use crate::claims::{Claims, Verdict, noun, when};
+use crate::claims::{Claims, Verdict, noun};
 use crate::field::flag::Flags;
 use crate::finding::Grade;
 
@@ -39,8 +39,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, subject, ways| {
             let subset = String::from_utf8_lossy(ways[0].cluster.subset).into_owned();
-            let time = when(ways);
-            let answered = claims.answered_around(ways, time);
+            let answered = claims.answered_around(ways);
             let unnamed = ways.iter().all(|seen| seen.way.cluster.is_none());
             let fix = if unnamed {
                 "the cluster is not printed (Istio 1.9 and older): look at the routes to that host for a subset or service whose \

@@ -133,8 +133,7 @@ impl Thieves {
     /// The thief that took a way, if one did.
     fn of(&self, claims: &Claims<'_>, seen: &Seen<'_>) -> Option<Sym> {
         let way = seen.way;
-        let itself = claims.topology.is_own(way.dest.ip(), way) || way.client == way.dest.ip();
-        let own = seen.cluster.direction == Direction::BlackHole && itself;
+        let own = seen.cluster.direction == Direction::BlackHole && claims.dials_itself(way);
         if own {
             return self.ports.get(&way.dest.port()).copied().flatten();
         }
