@@ -76,6 +76,8 @@ pub struct Way {
     pub protocol: Protocol,
     /// The endpoint that was chosen is the destination that was dialled.
     pub direct: bool,
+    /// A client's TCP connections without a flag on which something was sent and nothing came back.
+    pub silent: bool,
     /// HTTP status, 0 on TCP.
     pub status: u16,
     /// Response flags.
@@ -155,6 +157,7 @@ impl Way {
             source: SourceId(0),
             cluster: Sym::NONE,
             direct: false,
+            silent: false,
             ..self.coarse()
         }
     }
@@ -172,6 +175,7 @@ impl Hash for Way {
         let small = u32::from(self.status) << 8
             | (self.side as u32) << 4
             | (self.protocol as u32) << 1
+            | u32::from(self.silent) << 2
             | u32::from(self.direct);
         for word in [
             two(small, self.cluster.0),

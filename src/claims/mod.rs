@@ -307,11 +307,6 @@ impl<'w> Claims<'w> {
         self.links.range((client, 0)..=(client, u32::MAX)).map(|((_, server), links)| (*server, *links))
     }
 
-    /// How many connections of a client's way are in a finding by their server's leg.
-    pub(crate) fn told(&self, seen: &Seen<'_>) -> u64 {
-        self.answers(seen.number).filter(|(server, _)| self.taken.contains(server)).map(|(_, links)| links).sum()
-    }
-
     /// The client's ways all of whose answers were of these server's ways: the same connections, seen from the other
     /// end.
     pub(crate) fn fold(&mut self, servers: impl Fn(&Claims<'w>, &Seen<'w>) -> bool) -> BTreeSet<u32> {
@@ -381,6 +376,14 @@ impl<'w> Claims<'w> {
         let times = || self.lived.get(&host).into_iter().flatten();
         let before = times().filter_map(|times| times.before(time.first)).max();
         (before, times().filter_map(|times| times.after(time.last)).min())
+    }
+
+    /// Whether others of the same caller, destination and cluster were answered.
+    pub(crate) fn was_answered(&self, way: &Way) -> bool {
+        let same = |other: &Way| {
+            (other.dest, other.cluster) == (way.dest, way.cluster) && Caller::of(other) == Caller::of(way)
+        };
+        self.left.iter().any(|seen| same(seen.way) && !seen.way.silent && !seen.way.flags.is_failure())
     }
 
     /// Whether anybody got a byte from a service by TCP.

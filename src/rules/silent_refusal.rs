@@ -75,6 +75,7 @@ fn is_silent(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         && (!way.flags.is_failure() || way.flags == Flags::of(&["UR"]))
         && counts.connections > 0
         && counts.unanswered == counts.connections
+        && !claims.was_answered(way)
         && seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_none()
         && counts.paired == 0
         && way.dest.ip().is_private(&claims.ledger.names)

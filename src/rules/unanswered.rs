@@ -1,9 +1,12 @@
 //! Connections on which some got an answer and some did not.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict};
 use crate::finding::Grade;
 use crate::leg::Protocol;
+use crate::names::Sym;
 
 rule! {
     /// ## What it finds
@@ -11,7 +14,7 @@ rule! {
     /// kind were answered.
     ///
     /// ## When it is silent
-    /// Where the server's legs tell the cause. Where nobody is ever answered: the protocol may have no answers, or see
+    /// Where the server's legs tell the cause, and on the way to a gateway, whose own lines tell it. Where nobody is ever answered: the protocol may have no answers, or see
     /// `silent-refusal`. Where they end after the same time: see `idle-timeout`.
     ///
     /// ## How sure
@@ -32,20 +35,28 @@ rule! {
 }
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
+    // What is behind a gateway its own lines tell.
+    let to_gateways: BTreeSet<Sym> = claims
+        .ledger
+        .answers()
+        .filter(|(_, host, _)| claims.topology.is_gateway(host.ip()))
+        .map(|(cluster, ..)| cluster)
+        .collect();
+    let mut answered: BTreeMap<String, u64> = BTreeMap::new();
+    for seen in claims.left.iter().filter(|seen| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp) {
+        if !seen.way.silent && !seen.way.flags.is_failure() {
+            *answered.entry(claims.served_by(seen)).or_default() += seen.entry.counts.connections;
+        }
+    }
     claims.note(
         |claims, seen| {
-            let counts = &seen.entry.counts;
-            let tcp = seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp && !seen.way.flags.is_failure();
             let hung = seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_some();
-            (tcp && !hung && counts.unanswered > 0).then(|| claims.served_by(seen))
+            (seen.way.silent && !hung && !to_gateways.contains(&seen.way.cluster)).then(|| claims.served_by(seen))
         },
         |claims, subject, ways: &[Seen<'_>]| {
-            let lost = |seen: &Seen<'_>| seen.entry.counts.unanswered.saturating_sub(claims.told(seen));
-            let unanswered: u64 = ways.iter().map(lost).sum();
-            let all: u64 = ways.iter().map(|seen| seen.entry.counts.connections).sum();
-            if unanswered == 0 || unanswered == all {
-                return None;
-            }
+            let unanswered = claims.count(ways)?;
+            let answered = answered.get(subject).copied().filter(|answered| *answered > 0)?;
+            let all = answered + unanswered;
             let verdict = Verdict {
                 grade: Grade::Suspect,
                 why: format!(

@@ -70,6 +70,11 @@ pub(super) fn way(
         side,
         protocol,
         direct: ends.dest == ends.host,
+        silent: side.is_client()
+            && tcp
+            && flags.is_empty()
+            && record.integer(Field::BytesReceived).unwrap_or(0) > 0
+            && record.integer(Field::BytesSent).unwrap_or(0) == 0,
         status,
         flags,
         namespace: wrapped.namespace,
