@@ -71,6 +71,11 @@ pub const SPECIAL: &[Special] = &[
         "since 1.0, in lines since 1.10",
         "outbound and blocked: REGISTRY_ONLY and no listener for the destination, or a guard against loops; always with UH",
     ),
+    special(
+        "AllowAnyDynamicDNSCluster",
+        "since 1.31",
+        "outbound HTTP to a host that the proxy does not know, allowed by ALLOW_ANY_DYNAMIC_DNS: goes to what the host's name resolves to",
+    ),
     special("InboundPassthroughCluster", "since 1.23", PASSED_INBOUND),
     special("InboundPassthroughClusterIpv4", "1.3 to 1.22", PASSED_INBOUND),
     special("InboundPassthroughClusterIpv6", "1.3 to 1.22", PASSED_INBOUND),
@@ -252,7 +257,8 @@ mod tests {
         for special in SPECIAL {
             assert!(seen.insert(special.name) && !special.meaning.is_empty() && !special.releases.is_empty());
             let told = Direction::of(special.name.as_bytes()) != Direction::Other;
-            assert_eq!(told, special.name.contains("Cluster"), "{}", special.name);
+            let by_address = special.name.contains("Cluster") && !special.name.contains("DNS");
+            assert_eq!(told, by_address, "{}", special.name);
         }
         for (_, flags, meaning) in ENDINGS {
             assert!(!Flags::of(flags).any(Flags::UNKNOWN) && !meaning.is_empty());

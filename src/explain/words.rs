@@ -21,6 +21,8 @@ pub(super) fn entries(word: &str, formats: &Formats) -> Vec<Entry> {
     found.extend(cluster(word));
     found.extend(details(word));
     found.extend(reserved_word(word));
+    found.extend(reserved::of_name(word).map(|(name, kind, meaning)| Entry::new(name, kind).row("Means", meaning)));
+    found.extend(reserved::of_listener(word).map(|meaning| Entry::new(word, "listener").row("Means", meaning)));
     found.extend(report_word(word));
     found.extend(format(word, formats));
     if found.is_empty() {
@@ -50,6 +52,7 @@ pub(super) fn known(formats: &Formats) -> Vec<(&'static str, Vec<String>)> {
         ("Transport failures", of(&[Place::Transport, Place::Tls, Place::Errno])),
         ("ztunnel's errors", of(&[Place::Tunnel])),
         ("Routes", of(&[Place::Route])),
+        ("Istio's names", owned(reserved::NAMES.iter().map(|(name, ..)| *name).collect())),
         ("Ports", reserved::PORTS.iter().map(|port| port.number.to_string()).collect()),
         ("matched_by", owned(Match::ALL.iter().map(|by| by.name()).collect())),
         ("unpaired", owned(Alone::ALL.iter().map(|alone| alone.name()).collect())),
@@ -287,7 +290,10 @@ fn details(word: &str) -> Vec<Entry> {
             Entry::new(part.text, detail.place.name())
                 .row("Means", detail.meaning)
                 .row("As Envoy", flags.join(", "))
-                .row("Rules", rules_that_name(detail.text.trim_end_matches(['[', '.', ':'])))
+                .row(
+                    "Rules",
+                    rules_that_name(detail.text.split('[').next().unwrap_or_default().trim_end_matches(['.', ':'])),
+                )
                 .row("Source", detail.place.source()),
         );
     }
