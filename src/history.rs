@@ -46,10 +46,21 @@ pub struct Change {
     pub last: Micros,
     /// Start of the first connection on the new one.
     pub first: Micros,
-    /// Start of the last connection on the new one, and of the first on the old one again, if it changed back.
-    pub back: Option<(Micros, Micros)>,
+    /// The change after this one, if there is one.
+    pub next: Option<Next>,
     /// Connections went on both at the same time: callers, or proxies of one, do not all have the same configuration.
     pub mixed: bool,
+}
+
+/// How a cluster lost a destination again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Start of the last connection on it.
+    pub last: Micros,
+    /// Start of the first one on another.
+    pub first: Micros,
+    /// That other; it may be the one before.
+    pub to: Sym,
 }
 
 impl Change {
@@ -61,7 +72,7 @@ impl Change {
         to: Sym::NONE,
         last: Micros::NONE,
         first: Micros::NONE,
-        back: None,
+        next: None,
         mixed: false,
     };
 }
@@ -151,11 +162,41 @@ fn changes(of: Change, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
         let first = moments(to).min()?;
         let end = moments(to).max()?;
         let before = |from: &Sym| moments(*from).filter(|at| *at < first).max();
-        let others = clusters.keys().copied().filter(|from| *from != to);
-        let (last, from) = others.filter_map(|from| Some((before(&from)?, from))).max_by_key(|(last, _)| *last)?;
+        let others = || clusters.keys().copied().filter(|other| *other != to);
+        let (last, from) = others().filter_map(|from| Some((before(&from)?, from))).max_by_key(|(last, _)| *last)?;
         let mixed = moments(from).any(|at| first < at && at < end);
-        let back = moments(from).filter(|at| *at > end).min().map(|again| (end, again));
-        Some(Change { from, to, last, first, back: back.filter(|_| !mixed), mixed, ..of })
+        let after = |other: Sym| Some((moments(other).filter(|at| *at > end).min()?, other));
+        let next = others().filter_map(after).min_by_key(|(first, _)| *first).filter(|_| !mixed);
+        let next = next.map(|(first, to)| Next { last: end, first, to });
+        Some(Change { from, to, last, first, next, mixed, ..of })
     };
     clusters.keys().filter_map(|to| change(*to)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_knows_the_one_behind_it() {
+        let span = |first: i64, last: i64| vec![Span { first: Micros(first), last: Micros(last), count: 2 }];
+        let (passed, one, other) = (Sym(1), Sym(2), Sym(3));
+        let clusters = BTreeMap::from([(passed, span(10, 20)), (one, span(30, 40)), (other, span(50, 60))]);
+        let found = changes(Change::NONE, &clusters);
+        let to = |cluster| found.iter().find(|change| change.to == cluster).unwrap();
+        assert_eq!((to(one).from, to(one).last, to(one).first), (passed, Micros(20), Micros(30)));
+        assert_eq!(to(one).next, Some(Next { last: Micros(40), first: Micros(50), to: other }));
+        assert_eq!((to(other).from, to(other).next), (one, None));
+    }
+
+    #[test]
+    fn what_goes_back_is_no_longer_what_it_was() {
+        let spans = |list: &[(i64, i64)]| {
+            list.iter().map(|(first, last)| Span { first: Micros(*first), last: Micros(*last), count: 2 }).collect()
+        };
+        let clusters = BTreeMap::from([(Sym(1), spans(&[(10, 20), (50, 60)])), (Sym(2), spans(&[(30, 40)]))]);
+        let found = changes(Change::NONE, &clusters);
+        let there = found.iter().find(|change| change.to == Sym(2)).unwrap();
+        assert_eq!(there.next, Some(Next { last: Micros(40), first: Micros(50), to: Sym(1) }));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Claims, Seen, list};
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
-use crate::history::{Caller, Change};
+use crate::history::{Caller, Change, Next};
 use crate::measure::{Span, has_between, moments};
 use crate::names::Sym;
 
@@ -39,16 +39,24 @@ impl Claims<'_> {
                  {start} to {latest}"
             )
         };
-        // Of those that did not come back some may have stopped, and some still go there.
-        let over: Vec<(Micros, Micros)> = changes.iter().filter_map(|change| change.back).collect();
-        let (end, again) = (over.iter().map(|(end, _)| *end).max(), over.iter().map(|(_, again)| *again).min());
-        let back = match (end, again) {
-            (Some(end), Some(again)) if over.len() == changes.len() && end < again => {
-                format!("; it was over between {end} and {again}")
+        let (end, stale) = (self.end(&changes), self.stale(ways, &changes));
+        format!(". {}{end}{stale}{}", capital(&together), self.lagging(ways, &changes))
+    }
+
+    /// When all of these changes were over, and what came then.
+    fn end(&self, changes: &[&Change]) -> String {
+        // Of those of which none is known some may have stopped, and some still go there.
+        let over: Vec<Next> = changes.iter().filter_map(|change| change.next).collect();
+        let (last, first) = (over.iter().map(|next| next.last).max(), over.iter().map(|next| next.first).min());
+        match (last, first) {
+            (Some(last), Some(first)) if over.len() == changes.len() && last < first => {
+                let before: BTreeSet<Sym> = changes.iter().map(|change| change.from).collect();
+                let others = list(self.names(over.iter().map(|next| next.to).filter(|to| !before.contains(to))));
+                let others = if others.is_empty() { others } else { format!(", then they went through {others}") };
+                format!("; it was over between {last} and {first}{others}")
             }
             _ => String::new(),
-        };
-        format!(". {}{back}{}{}", capital(&together), self.stale(ways, &changes), self.lagging(ways, &changes))
+        }
     }
 
     /// When these destinations went on another way after all, as the end of a sentence.
@@ -81,7 +89,7 @@ impl Claims<'_> {
             return String::new();
         };
         // Once all have gone back, those that come later say nothing.
-        let over = changes.iter().any(|change| change.back.is_some());
+        let over = changes.iter().any(|change| change.next.is_some());
         let last = ways.iter().map(|seen| seen.entry.counts.last).max().unwrap_or_default();
         let end = if over { last } else { Micros(i64::MAX) };
         let old = self.old(changes);
