@@ -45,8 +45,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: if proven { Grade::Proven } else { Grade::Likely },
                 why: format!(
-                    "{} of {callers} to {to} went through {cluster}; the file expects {usual}{}",
+                    "{} of {callers} to {to} went through {cluster}; the file expects {usual}{}{}",
                     noun(ways),
+                    failed(claims, ways),
                     claims.changed(ways),
                 ),
                 fix: format!("look what was applied; if it is meant, add {cluster} to the clusters of the row"),
@@ -54,6 +55,16 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             }
         },
     );
+}
+
+/// How those of them ended that failed: the new cluster may be the reason, and no other finding tells of them.
+fn failed(claims: &Claims<'_>, ways: &[Seen<'_>]) -> String {
+    let failed: Vec<Seen<'_>> = ways.iter().filter(|seen| seen.way.flags.is_failure()).copied().collect();
+    if failed.is_empty() {
+        return String::new();
+    }
+    let who = if failed.len() == ways.len() { "they" } else { "some" };
+    format!("; {who} fail with {} at {}{}", claims.flags(&failed), claims.hosts(&failed), claims.transport(&failed))
 }
 
 /// The call, and the destination and clusters that the file has for it.
