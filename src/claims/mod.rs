@@ -400,11 +400,11 @@ impl<'w> Claims<'w> {
     }
 
     /// The server's way on which most connections of a client's way were answered.
-    pub(crate) fn server(&self, client: u32) -> Option<&'w Way> {
+    pub(crate) fn server(&self, client: u32) -> Option<Seen<'w>> {
         let ways = self.ledger.ways();
         let order = |way: &Way| (self.show(way.dest), way.flags.bits());
         let best = self.answers(client).max_by_key(|(server, count)| (*count, order(&ways[*server as usize])))?;
-        Some(&ways[best.0 as usize])
+        Some(self.seen(best.0))
     }
 }
 

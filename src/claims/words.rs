@@ -12,14 +12,14 @@ use crate::ledger::Ledger;
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::{Span, duration};
 use crate::names::{Sym, workload};
-use crate::topology::Topology;
+use crate::topology::{Tenant, Topology};
 
 impl Claims<'_> {
     /// The cluster of a connection that could not be made; the address where that says more.
     pub(crate) fn subject(&self, seen: &Seen<'_>) -> String {
         match seen.cluster.direction {
             Direction::Passthrough if self.topology.virtual_services(seen.way.dest).next().is_some() => {
-                self.owner(seen.way.dest)
+                self.owner_of(seen)
             }
             Direction::Passthrough => self.scattered.get(&(Caller::of(seen.way), seen.way.dest.port())).map_or_else(
                 || self.show(seen.way.dest),
@@ -38,7 +38,7 @@ impl Claims<'_> {
             Direction::Outbound if !seen.cluster.host.is_empty() => {
                 String::from_utf8_lossy(seen.cluster.host).into_owned()
             }
-            _ => self.owner(seen.way.dest),
+            _ => self.owner_of(seen),
         }
     }
 
@@ -63,6 +63,74 @@ impl Claims<'_> {
             let owners: Rc<[String]> = self.find_owners(endpoint).into();
             self.owners.borrow_mut().insert(endpoint, Rc::clone(&owners));
             owners
+        })
+    }
+
+    /// Who the destination of a way belonged to at its time.
+    pub(crate) fn owners_of(&self, seen: &Seen<'_>) -> Rc<[String]> {
+        self.owners_at(seen.way.dest, &seen.span())
+    }
+
+    /// The first of them, in one word; else the address.
+    pub(crate) fn owner_of(&self, seen: &Seen<'_>) -> String {
+        self.owner_at(seen.way.dest, &seen.span())
+    }
+
+    /// The service or pod that an endpoint belonged to all through a time, in one word; else its address.
+    pub(crate) fn owner_at(&self, endpoint: Endpoint, time: &Span) -> String {
+        if self.topology.tenants(endpoint.ip()).is_empty() {
+            return self.owner(endpoint);
+        }
+        self.owners_at(endpoint, time).first().cloned().unwrap_or_else(|| self.show(endpoint))
+    }
+
+    fn owners_at(&self, endpoint: Endpoint, time: &Span) -> Rc<[String]> {
+        if self.topology.tenants(endpoint.ip()).is_empty() {
+            return self.owners(endpoint);
+        }
+        let services = self.topology.services_at(endpoint, time);
+        let hosts = services.iter().map(|(service, _)| self.topology.host(*service));
+        let mut owners: Vec<String> = hosts.filter(|host| !self.thieves.contains(host)).collect();
+        if owners.is_empty() {
+            let workload = self.workload_at(endpoint.ip(), time);
+            owners.extend(workload.map(|workload| format!("pods of {workload}")));
+        }
+        owners.into()
+    }
+
+    /// The workload that had an address all through a time.
+    pub(crate) fn workload_at(&self, ip: Ip, time: &Span) -> Option<String> {
+        let told = self.topology.tenant_at(ip, time);
+        let named = told.map(|(namespace, workload)| qualified(self.ledger, namespace, &self.ledger.show(workload)));
+        named.or_else(|| self.workload(ip))
+    }
+
+    /// The pod that wrote a server's way, by name; where others had its address too, the workload.
+    pub(crate) fn server_pod(&self, server: u32) -> Option<String> {
+        let way = &self.ledger.ways()[server as usize];
+        if self.topology.tenants(way.dest.ip()).is_empty() {
+            return self.pod(way.dest.ip());
+        }
+        Some(format!("a pod of {}", qualified(self.ledger, way.namespace, &self.ledger.show(way.workload))))
+    }
+
+    /// Whose an address was before, where somebody else has it by the end of a time: callers may still hold it.
+    pub(crate) fn moved(&self, ip: Ip, time: &Span) -> String {
+        let tenants = self.topology.tenants(ip);
+        let named = |tenant: &Tenant| {
+            let (namespace, workload) = tenant.workload;
+            qualified(self.ledger, namespace, &self.ledger.show(workload))
+        };
+        let pair = tenants.windows(2).rev().find(|pair| pair[1].span.first <= time.last);
+        pair.map_or(String::new(), |pair| {
+            let (before, now) = (&pair[0], &pair[1]);
+            format!(
+                "; the address was {}'s until {}, and is {}'s since {}: callers may still hold it",
+                named(before),
+                before.span.last,
+                named(now),
+                now.span.first
+            )
         })
     }
 

@@ -22,7 +22,7 @@ use crate::format;
 use crate::ledger::Ledger;
 use crate::report::{
     Address, Belonging, Connections, EventGroup, EventLine, Line, Lines, RejectGroup, RejectLine, Report, Server,
-    Service, Shown, Told, Traffic,
+    Service, Shown, Tenant, Told, Traffic,
 };
 
 use known::Known;
@@ -194,7 +194,17 @@ impl Redactor {
     /// Sorted anew: the order of the real addresses would tell of them.
     fn addresses(&mut self, rows: Vec<Address>) -> Vec<Address> {
         let row = |row: Address| {
-            let Address { address, kind, pod, namespace, workload, services } = row;
+            let Address { address, kind, pod, namespace, workload, tenants, services } = row;
+            let tenant = |tenant: Tenant| {
+                let Tenant { namespace, workload, first, last } = tenant;
+                Tenant {
+                    namespace: namespace.map(|name| self.behind("namespace", &name)),
+                    workload: self.behind("workload", &workload),
+                    first,
+                    last,
+                }
+            };
+            let tenants = tenants.into_iter().map(tenant).collect();
             let belonging = |belonging: Belonging| {
                 let Belonging { port, service, by } = belonging;
                 Belonging { port, service: self.said(&service), by }
@@ -206,6 +216,7 @@ impl Redactor {
                 pod: pod.map(|name| self.behind("pod", &name)),
                 namespace: namespace.map(|name| self.behind("namespace", &name)),
                 workload: workload.map(|name| self.behind("workload", &name)),
+                tenants,
                 services,
             }
         };

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use topology::{Address, Belonging};
+pub use topology::{Address, Belonging, Tenant};
 pub use traffic::{Server, Service, Traffic};
 
 use crate::claims::{self, Expected};

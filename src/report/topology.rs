@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::Gathered;
+use crate::names::Sym;
+use crate::topology;
 
 /// An address that the lines tell something of.
 #[derive(Clone, Debug, Serialize)]
@@ -18,8 +20,24 @@ pub struct Address {
     pub namespace: Option<String>,
     /// Its workload: the pod's name without the random parts.
     pub workload: Option<String>,
+    /// The workloads that had it one after the other, where pods of several had it; the fields above are of the last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<Tenant>,
     /// The services that it serves or stands for, by port.
     pub services: Vec<Belonging>,
+}
+
+/// A workload that had an address for a time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tenant {
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub workload: String,
+    /// Start of the first line in which its proxy had the address as its own.
+    pub first: Option<String>,
+    /// Start of the last one.
+    pub last: Option<String>,
 }
 
 /// What an address is to a service.
@@ -51,10 +69,17 @@ pub(super) fn addresses(gathered: &Gathered<'_>) -> Vec<Address> {
                 "virtual"
             };
             let named = |name| ledger.show(name).into_owned();
+            let present = |name: Sym| (!name.is_none()).then(|| named(name));
+            let tenant = |tenant: &topology::Tenant| Tenant {
+                namespace: present(tenant.workload.0),
+                workload: named(tenant.workload.1),
+                first: tenant.span.first.shown(),
+                last: tenant.span.last.shown(),
+            };
             let services = belongings.into_iter().map(|(port, service, proof)| Belonging {
                 port,
                 service: topology.host(service),
-                by: proof.map_or("dialled", crate::topology::Proof::name),
+                by: proof.map_or("dialled", topology::Proof::name),
             });
             let mut services: Vec<Belonging> = services.collect();
             services.sort_by(|a, b| (a.port, &a.service, a.by).cmp(&(b.port, &b.service, b.by)));
@@ -62,8 +87,9 @@ pub(super) fn addresses(gathered: &Gathered<'_>) -> Vec<Address> {
                 address: ip.show(&ledger.names).to_string(),
                 kind,
                 pod: pod.map(|(_, pod)| named(pod)),
-                namespace: pod.filter(|(namespace, _)| !namespace.is_none()).map(|(namespace, _)| named(namespace)),
+                namespace: pod.and_then(|(namespace, _)| present(namespace)),
                 workload: topology.workload_of(ip).map(|(_, workload)| named(workload)),
+                tenants: topology.tenants(ip).iter().map(tenant).collect(),
                 services,
             }
         })

@@ -42,7 +42,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 return Some(claims.served_by(seen));
             }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
-            server.map(|server| claims.owner(server.dest))
+            server.map(|server| claims.owner_of(&server))
         },
         |claims, subject, ways| {
             let denied: Vec<Seen<'_>> = ways.iter().filter(|seen| is_denied(claims, seen)).copied().collect();

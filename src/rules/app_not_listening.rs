@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rule;
-use crate::claims::{Claims, Seen, Verdict, list, noun};
+use crate::claims::{Claims, Seen, Verdict, list, noun, when};
 use crate::cluster::Direction;
 use crate::endpoint::Endpoint;
 use crate::field::flag::Class;
@@ -47,14 +47,14 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             if is_deaf(seen) {
-                return Some(claims.owner(seen.way.dest));
+                return Some(claims.owner_of(seen));
             }
             if seen.way.side.is_client() && seen.way.flags.has(Class::Connect) {
                 let near = alone.get(&seen.way.host).is_some_and(|span| span.is_near(&seen.span(), SKEW));
-                return near.then(|| claims.owner(seen.way.host));
+                return near.then(|| claims.owner_at(seen.way.host, &seen.span()));
             }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
-            server.map(|server| claims.owner(server.dest))
+            server.map(|server| claims.owner_of(&server))
         },
         |claims, _, ways| {
             let (servers, mut clients): (Vec<Seen<'_>>, Vec<Seen<'_>>) = ways.iter().partition(|seen| is_deaf(seen));
@@ -62,7 +62,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let from =
                 if clients.is_empty() { String::new() } else { format!("; called by {}", claims.proxies(&clients)) };
             let undeclared = servers.iter().all(|seen| seen.cluster.direction == Direction::InboundPassthrough);
-            let fix = if undeclared {
+            let moved =
+                servers.first().map_or(String::new(), |server| claims.moved(server.way.dest.ip(), &when(&servers)));
+            let fix = if undeclared && !moved.is_empty() {
+                "the callers dial a pod that is gone: make them resolve the service's name again"
+            } else if undeclared {
                 "no Service lists that port: look whether callers hold a stale address, else open \
                  the port and declare it"
             } else {
@@ -72,7 +76,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Verdict {
                 grade: if clients.is_empty() { Grade::Likely } else { Grade::Proven },
                 why: format!(
-                    "{} to {} reached the proxy of {}, and its own application did not take them: {}{}{from}",
+                    "{} to {} reached the proxy of {}, and its own application did not take them: {}{}{from}{moved}",
                     noun(ways),
                     claims.destinations(&servers),
                     reached(claims, &servers),

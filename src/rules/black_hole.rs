@@ -35,12 +35,12 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
-            let owned = || claims.owners(seen.way.dest).first().cloned();
+            let owned = || claims.owners_of(seen).first().cloned();
             let subject = || owned().unwrap_or_else(|| format!("unregistered destinations of {}", claims.proxy(seen.way)));
             is_blocked(claims, seen).then(subject)
         },
         |claims, subject, ways| {
-            let known = !claims.owners(ways[0].way.dest).is_empty();
+            let known = !claims.owners_of(&ways[0]).is_empty();
             let own = ways.iter().all(|seen| claims.dials_itself(seen.way));
             let (proxies, destinations) = (claims.proxies(ways), claims.destinations(ways));
             let belongs = if known { format!(", of {subject}") } else { String::new() };

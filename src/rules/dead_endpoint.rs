@@ -61,12 +61,13 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 grade: Grade::Likely,
                 why: format!(
                     "{endpoint}{who} answered until {last} and then failed every time with {}{}: {} of \
-                     {}{}{tried}{again}",
+                     {}{}{tried}{again}{}",
                     claims.flags(ways),
                     claims.transport(ways),
                     noun(ways),
                     claims.proxies(ways),
                     after(ways),
+                    claims.moved(host.ip(), &missed),
                 ),
                 fix: fix.to_owned(),
                 check: format!(

@@ -42,10 +42,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
             if is_refused(seen.way) {
-                return Some(claims.owner(seen.way.dest));
+                return Some(claims.owner_of(seen));
             }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
-            server.map(|server| claims.owner(server.dest))
+            server.map(|server| claims.owner_of(&server))
         },
         |claims, subject, ways| {
             let servers: Vec<Seen<'_>> = ways.iter().filter(|seen| seen.way.side == Side::Inbound).copied().collect();
@@ -116,7 +116,10 @@ fn fixes(linked: &[(Seen<'_>, u64)]) -> String {
         fixes.push("set the DestinationRule's tls mode to ISTIO_MUTUAL or take it out");
     }
     if fixes.is_empty() {
-        fixes.push("inject the client");
+        fixes.push(
+            "if the callers have no sidecar, inject them; if they have one, let them call the service by name, so that it \
+             uses mTLS",
+        );
     }
     fixes.push("or set the port to PERMISSIVE in a PeerAuthentication");
     fixes.join("; ")

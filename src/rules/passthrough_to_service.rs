@@ -69,17 +69,24 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
         return None;
     }
     let topology = claims.topology;
-    let services = topology.services(way.dest).into_iter().map(|(service, _)| service);
-    let mut services = services.chain(topology.virtual_services(way.dest)).map(|service| topology.host(service));
-    let owned = || Some(claims.workload(way.dest.ip())?).map(|workload| format!("pods of {workload}"));
+    let services = topology.services_at(way.dest, &seen.span()).into_iter().map(|(service, _)| service);
+    let services = services.chain(topology.virtual_services(way.dest)).map(|service| topology.host(service));
+    let owned = || match claims.workload_at(way.dest.ip(), &seen.span()) {
+        Some(workload) => Some(format!("pods of {workload}")),
+        // A proxy says that the address is its own, nothing gives it a name.
+        None => topology.is_pod(way.dest.ip()).then(|| format!("the pod at {}", claims.pod_or_address(way.dest.ip()))),
+    };
     // A host outside of the mesh may have been registered only later.
-    services.find(|host| Topology::is_internal(host) && !claims.is_thief(host)).or_else(owned)
+    let mut services: Vec<String> =
+        services.filter(|host| Topology::is_internal(host) && !claims.is_thief(host)).collect();
+    services.sort();
+    services.into_iter().next().or_else(owned)
 }
 
 /// The pods whose proxies logged the other legs.
 fn servers(claims: &Claims<'_>, ways: &[Seen<'_>]) -> BTreeSet<String> {
     ways.iter()
         .flat_map(|seen| claims.links.range((seen.number, 0)..=(seen.number, u32::MAX)))
-        .filter_map(|((_, server), _)| claims.pod(claims.ledger.ways()[*server as usize].dest.ip()))
+        .filter_map(|((_, server), _)| claims.server_pod(*server))
         .collect()
 }

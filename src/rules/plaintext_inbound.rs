@@ -71,8 +71,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                     noun(ways),
                     list(callers),
                 ),
-                fix: "inject the callers, or take them for what they are if they are probes; the service \
-                      cannot turn STRICT before"
+                fix: "inject the callers; if they have a sidecar, let them call the service by its name and not by a pod's \
+                      address; take them for what they are if they are probes; the service cannot turn STRICT before"
                     .to_owned(),
                 check: format!(
                     "kubectl get pods -A -o wide: who has these addresses; istioctl x describe pod {}",
@@ -94,7 +94,7 @@ fn is_plain(seen: &Seen<'_>) -> bool {
 }
 
 fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> String {
-    claims.owner(seen.way.dest)
+    claims.owner_of(seen)
 }
 
 /// Who came alone, by pod or address, and how often. Of those that are known to dial pods by address the client's leg

@@ -38,7 +38,7 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
-        |claims, seen| is_silent(claims, seen).then(|| claims.owner(seen.way.dest)),
+        |claims, seen| is_silent(claims, seen).then(|| claims.owner_of(seen)),
         |claims, subject, ways| {
             let of = if claims.destinations(ways) == subject { String::new() } else { format!(" of {subject}") };
             Verdict {

@@ -58,7 +58,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, cluster, ways| {
             let (own, stolen): (Vec<Seen<'_>>, Vec<Seen<'_>>) =
                 ways.iter().partition(|seen| seen.cluster.direction == Direction::BlackHole);
-            let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners(seen.way.dest).to_vec()).collect();
+            let owners: BTreeSet<String> = stolen.iter().flat_map(|seen| claims.owners_of(seen).to_vec()).collect();
             let host = String::from_utf8_lossy(stolen[0].cluster.host);
             let port = stolen[0].cluster.port.unwrap_or_default();
             let v6 = stolen.iter().all(|seen| seen.way.dest.ip().is_v6());
@@ -162,7 +162,7 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         return false;
     }
     let topology = claims.topology;
-    let owners = topology.services(way.dest);
+    let owners = topology.services_at(way.dest, &seen.span());
     // What is outside may be sent through an egress gateway of the mesh, on purpose.
     let internal = |host: String| Topology::is_internal(&host);
     let outside = !owners.is_empty() && !owners.iter().any(|(owner, _)| internal(topology.host(*owner)));
@@ -185,7 +185,7 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     let straight = topology.is_straight(way.dest) && way.dest.ip().is_private(&claims.ledger.names);
     let known = !owners.is_empty() || straight;
     if known {
-        return !topology.serves(way.dest, seen.cluster.host);
+        return !owners.iter().any(|(owner, _)| topology.host(*owner).as_bytes() == seen.cluster.host);
     }
     !answered && is_misplaced(claims, seen)
 }
@@ -209,7 +209,7 @@ fn grade(claims: &Claims<'_>, ways: &[Seen<'_>]) -> Grade {
     // These ways do not lead to the address that was dialled: whoever answered is somebody else.
     if ways.iter().any(|seen| seen.entry.counts.paired > 0) {
         Grade::Proven
-    } else if ways.iter().any(|seen| !claims.owners(seen.way.dest).is_empty()) {
+    } else if ways.iter().any(|seen| !claims.owners_of(seen).is_empty()) {
         Grade::Likely
     } else {
         Grade::Suspect

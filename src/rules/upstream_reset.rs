@@ -39,10 +39,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, seen| {
             if is_reset(seen) {
                 let own = seen.way.side == Side::Inbound;
-                return Some(if own { claims.owner(seen.way.dest) } else { claims.served_by(seen) });
+                return Some(if own { claims.owner_of(seen) } else { claims.served_by(seen) });
             }
             let server = clients.contains(&seen.number).then(|| claims.server(seen.number)).flatten();
-            server.map(|server| claims.owner(server.dest))
+            server.map(|server| claims.owner_of(&server))
         },
         |claims, subject, ways| {
             let details = claims.names(ways.iter().map(|seen| seen.way.details)).next();

@@ -5,13 +5,19 @@
 //! clients dialled to get there is the service's virtual address. Built from the ledger, so the order of lines
 //! does not matter. Source of the rules: Istio's cluster and listener naming.
 
+mod tenants;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{Cluster, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::ledger::Ledger;
 use crate::leg::{Fact, Protocol, Side, Way};
+use crate::measure::Span;
 use crate::names::{self, Names, Sym};
+use tenants::Tenants;
+
+pub use tenants::Tenant;
 
 /// By what an endpoint was found to belong to a service, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,12 +131,14 @@ pub struct Topology {
     meshed: BTreeSet<Service>,
     /// Destinations that were connected as they are, without any cluster's choice: servers' own addresses.
     straight: BTreeSet<Endpoint>,
+    /// Who had an address when, where pods of several workloads had it.
+    tenants: Tenants,
 }
 
 impl Topology {
     /// Learns from all ways of the ledger.
     pub fn learn(ledger: &Ledger) -> Topology {
-        let mut topology = Topology::default();
+        let mut topology = Topology { tenants: Tenants::learn(ledger), ..Topology::default() };
         // Sure addresses first: an address that only a client had does not overrule them.
         for sure in [true, false] {
             let certain: BTreeSet<Ip> =
@@ -161,7 +169,8 @@ impl Topology {
             }
         }
         for (endpoint, services) in &topology.services {
-            if let Some((namespace, workload)) = topology.workloads.get(&endpoint.ip()) {
+            let named = topology.workloads.get(&endpoint.ip()).filter(|_| topology.tenants(endpoint.ip()).is_empty());
+            if let Some((namespace, workload)) = named {
                 topology.siblings.entry((*namespace, *workload, endpoint.port())).or_default().extend(services.keys());
             }
             if topology.logging.contains(&endpoint.ip()) {
@@ -171,12 +180,19 @@ impl Topology {
         topology
     }
 
-    /// An address that pods had one after the other goes by the first of their names.
+    /// An address that pods of a workload had one after the other goes by the first of their names; of several workloads the
+    /// last one has it.
     fn own(&mut self, ip: Ip, pod: (Sym, Sym), names: &Names) {
         self.logging.insert(ip);
         let known = self.pods.entry(ip).or_default();
         let text = |(namespace, pod): (Sym, Sym)| (names.get(pod), names.get(namespace));
-        if known.1.is_none() || !pod.1.is_none() && text(pod) < text(*known) {
+        let last = self.tenants.of(ip).last().map(|tenant| tenant.workload);
+        let is_last = |(namespace, pod): (Sym, Sym)| {
+            last.is_none_or(|(home, workload)| {
+                home == namespace && names::workload(names.get(pod)) == names.get(workload)
+            })
+        };
+        if known.1.is_none() || !pod.1.is_none() && (!is_last(pod), text(pod)) < (!is_last(*known), text(*known)) {
             *known = pod;
         }
     }
@@ -243,6 +259,26 @@ impl Topology {
         found
     }
 
+    /// The services that an endpoint belonged to all through a time, where its address was somebody else's before or after.
+    pub fn services_at(&self, endpoint: Endpoint, time: &Span) -> Vec<(Service, Proof)> {
+        let mut found = self.services(endpoint);
+        if !self.tenants(endpoint.ip()).is_empty() {
+            found.retain(|(service, _)| self.tenants.served(endpoint, self.hosts.get(service.0), time));
+        }
+        found
+    }
+
+    /// The workloads that had an address one after the other, the earliest first; empty if it is not known to have had
+    /// more than one.
+    pub fn tenants(&self, ip: Ip) -> &[Tenant] {
+        self.tenants.of(ip)
+    }
+
+    /// Namespace and name of the workload that had an address all through a time, if it had several and that is known.
+    pub fn tenant_at(&self, ip: Ip, time: &Span) -> Option<(Sym, Sym)> {
+        self.tenants.at(ip, time).map(|tenant| tenant.workload)
+    }
+
     /// The service that an endpoint belongs to by the best proof.
     pub fn service(&self, endpoint: Endpoint) -> Option<Service> {
         match self.services.get(&endpoint) {
@@ -257,12 +293,6 @@ impl Topology {
     /// The host of a service, `manager.manager.svc.cluster.local`.
     pub fn host(&self, service: Service) -> String {
         self.hosts.show(service.0).into_owned()
-    }
-
-    /// Whether an endpoint belongs to the service with this host.
-    pub fn serves(&self, endpoint: Endpoint, host: &[u8]) -> bool {
-        let service = self.hosts.find(host).map(Service);
-        service.is_some_and(|service| self.services(endpoint).iter().any(|(known, _)| *known == service))
     }
 
     /// The services that were reached by dialling this address, if it is no endpoint itself.
