@@ -23,7 +23,8 @@ pub struct Pairs {
 
 /// Whether an access line of this kind may begin here. The time may be missing, as in lines that people paste.
 pub fn begins(text: &[u8]) -> bool {
-    head(text).is_some()
+    let may = |first: &u8| first.is_ascii_digit() || LEVELS.iter().any(|level| level[0].eq_ignore_ascii_case(first));
+    text.first().is_some_and(may) && head(text).is_some()
 }
 
 /// Where the time ends (0 without one), and where the message begins.

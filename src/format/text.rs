@@ -5,12 +5,14 @@
 //! believed; `right`, what Envoy writes after them, found from the line's end. A forged tail stays inside
 //! of the middle. Where the middle cuts in more than one way, the record is marked doubtful.
 
+mod columns;
 mod middle;
 
 use memchr::{memchr, memmem, memrchr};
 use nom::error::{Error, ErrorKind, ParseError};
 use nom::{Err, IResult, Mode, OutputMode, PResult, Parser};
 
+use columns::Columns;
 use middle::cut;
 pub(super) use middle::is_uuid;
 
@@ -54,6 +56,8 @@ pub struct Plan {
     absent_request: Box<[u8]>,
     /// What a second head in a line would have in it.
     protocol: memmem::Finder<'static>,
+    /// The quick way, where the format has one.
+    columns: Option<Columns>,
 }
 
 impl Plan {
@@ -99,11 +103,24 @@ impl Plan {
         let run = steps[first..].iter().take_while(|step| step.writer == Writer::Peer).count();
         let behind = steps.iter().skip(first).take(run + 1);
         let absent_request = behind.flat_map(|step| [b"-", step.between()].concat()).collect();
-        Plan { lead, left: steps, middle, right, absent, absent_request, protocol: memmem::Finder::new(b"HTTP/") }
+        let protocol = memmem::Finder::new(b"HTTP/");
+        let plan = Plan { lead, left: steps, middle, right, absent, absent_request, protocol, columns: None };
+        Plan { columns: Columns::of(&plan), ..plan }
     }
 
     /// Fills `spans` (which the caller has cleared) from one access line without its line end.
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Fault> {
+        if let Some(columns) = &self.columns {
+            if columns.read(line, spans) {
+                return Ok(());
+            }
+            spans.clear();
+        }
+        self.read_closely(line, spans)
+    }
+
+    /// The same, where a header may hold what looks like a separator.
+    fn read_closely(&self, line: &[u8], spans: &mut Spans) -> Result<(), Fault> {
         let first = self.left.first().or(self.middle.first()).map_or(0, |step| step.slot);
         if !line.starts_with(&self.lead) {
             return Err(Fault { slot: first, at: 0 });

@@ -1,7 +1,7 @@
 //! What a plan must withstand: forged tails, quotes, blanks, cuts at every byte.
 
 use super::*;
-use crate::format::{self, Format, Formats};
+use crate::format::{self, Format, Formats, Reader};
 use crate::record::Record;
 
 fn istio() -> Format {
@@ -159,4 +159,39 @@ fn a_forged_head_in_the_path_or_in_a_header_forges_no_failure() {
             }
         }
     }
+}
+
+/// Lines of every text format, and the same with blanks, quotes and pieces of other lines put anywhere.
+#[test]
+fn the_quick_way_reads_what_the_close_one_reads() {
+    let (mut quick, mut all, mut without) = (0, 0, Vec::new());
+    for file in format::files().unwrap() {
+        let Format { reader: Reader::Text(plan), .. } = Format::compile(&file).unwrap() else { continue };
+        let Some(columns) = &plan.columns else {
+            without.push(file.name);
+            continue;
+        };
+        for sample in &file.sample {
+            let line = sample.line.as_bytes();
+            let pieces: [&[u8]; 9] =
+                [b"", b" ", b"\"", b"\" \"", b"\" ", b" \"", b"-", b" \"GET / HTTP/1.1\" 200 - ", FORGED.as_bytes()];
+            for (at, piece, cut) in (0..=line.len())
+                .flat_map(|at| pieces.iter().flat_map(move |piece| [0, 1, 5].map(|cut| (at, *piece, cut))))
+            {
+                let changed = [&line[..at], piece, &line[(at + cut).min(line.len())..]].concat();
+                let (mut one, mut other) = (Spans::default(), Spans::default());
+                all += 1;
+                if columns.read(&changed, &mut one) {
+                    quick += 1;
+                    let shown = String::from_utf8_lossy(&changed);
+                    assert_eq!(plan.read_closely(&changed, &mut other), Ok(()), "{}: {shown}", file.name);
+                    assert_eq!(one.slots, other.slots, "{}: {shown}", file.name);
+                    assert!(!other.doubtful && !other.tolerated, "{}: {shown}", file.name);
+                }
+            }
+        }
+    }
+    assert!(quick > all / 20 && quick < all, "{quick} of {all}");
+    // Values with nothing, or with neither blanks nor quotes, between them.
+    assert_eq!(without, ["istio-1.0-http", "kuma-tcp"]);
 }
