@@ -103,8 +103,8 @@ impl<'w> Claims<'w> {
         let whole = when(&exact);
         (finding.first, finding.last) =
             if exact.is_empty() { (Micros::NONE, Micros::NONE) } else { (whole.first, whole.last) };
-        let lines: BTreeSet<Origin> =
-            exact.iter().flat_map(|seen| seen.entry.evidence.iter().map(|line| line.origin)).collect();
+        let evidence = exact.iter().flat_map(|seen| self.ledger.evidence(seen.number));
+        let lines: BTreeSet<Origin> = evidence.map(|line| line.origin).collect();
         finding.evidence.retain(|line| lines.contains(&line.origin));
         // Connections are marked by their ways.
         let numbers: BTreeSet<u32> = exact.iter().map(|seen| seen.number).collect();

@@ -281,12 +281,30 @@ impl<'w> Claims<'w> {
             count,
             first: whole.first,
             last: whole.last,
-            evidence: evidence(ways),
+            evidence: self.evidence(ways),
             why,
             fix,
             check,
             ways: ways.iter().filter(|_| all).map(|seen| seen.number).collect(),
         });
+    }
+
+    /// The earliest line of each side, then the earliest others.
+    fn evidence(&self, ways: &[Seen<'_>]) -> Vec<Evidence> {
+        let mut lines: Vec<(&Evidence, Side)> = ways
+            .iter()
+            .flat_map(|seen| self.ledger.evidence(seen.number).iter().map(|line| (line, seen.way.side)))
+            .collect();
+        lines.sort();
+        let first = |inbound: bool| lines.iter().position(|(_, side)| (*side == Side::Inbound) == inbound);
+        let mut chosen: BTreeSet<usize> = [first(false), first(true)].into_iter().flatten().collect();
+        for place in 0..lines.len() {
+            if chosen.len() == EVIDENCE {
+                break;
+            }
+            chosen.insert(place);
+        }
+        chosen.into_iter().map(|place| lines[place].0.clone()).collect()
     }
 
     /// Whether a rule has filed about this port.
@@ -437,20 +455,4 @@ pub(crate) fn durations(ways: &[Seen<'_>]) -> Spread {
         whole.join(&seen.entry.rest().durations);
     }
     whole
-}
-
-/// The earliest line of each side, then the earliest others.
-fn evidence(ways: &[Seen<'_>]) -> Vec<Evidence> {
-    let mut lines: Vec<(&Evidence, Side)> =
-        ways.iter().flat_map(|seen| seen.entry.evidence.iter().map(|line| (line, seen.way.side))).collect();
-    lines.sort();
-    let first = |inbound: bool| lines.iter().position(|(_, side)| (*side == Side::Inbound) == inbound);
-    let mut chosen: BTreeSet<usize> = [first(false), first(true)].into_iter().flatten().collect();
-    for place in 0..lines.len() {
-        if chosen.len() == EVIDENCE {
-            break;
-        }
-        chosen.insert(place);
-    }
-    chosen.into_iter().map(|place| lines[place].0.clone()).collect()
 }

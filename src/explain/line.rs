@@ -85,9 +85,9 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     }
     let mut ledger = Ledger::default();
     ledger.meet(&scanned);
-    ledger.absorb(&scanned, &block.bytes);
     let (Some(leg), Some(shelved)) = (scanned.legs.first(), scanned.kept.pop()) else { return Vec::new() };
     let leg = ledger.leg(leg, scanned.scanner);
+    ledger.line(&leg, || &block.bytes);
     let (Some(way), Some(format)) =
         (ledger.ways().get(leg.way as usize).copied(), formats.list().get(shelved.record.format))
     else {

@@ -1,10 +1,12 @@
 //! What is counted of one way, and the lines that show it.
 
+use std::num::NonZeroI64;
+
 use crate::endpoint::Ip;
 use crate::field::value::Micros;
-use crate::leg::{Leg, Protocol};
+use crate::leg::{Leg, Protocol, Way};
 use crate::measure::{Span, Spread, Timeline};
-use crate::scan::Count;
+use crate::names::Sym;
 use crate::source::Origin;
 
 /// How much of a line is kept.
@@ -46,17 +48,22 @@ pub struct Counts {
     pub last: Micros,
 }
 
-/// One way and what is known of it. Most ways are healthy ones to a service's address, of which counts tell all: the rest
-/// is kept apart, so that what every connection touches is small.
+/// What is known of one way. Every line and every connection comes by here, and a mesh has more ways than fit a core's cache: this
+/// is two lines of it. Most ways are healthy ones to a service's address, of which counts tell all; the rest is kept apart.
 #[derive(Clone, Debug, Default)]
+#[repr(align(64))]
 pub struct Entry {
     /// Its counts.
     pub counts: Counts,
-    /// The earliest lines that show it, in order.
-    pub evidence: Vec<Evidence>,
-    /// The latest of them once there are enough: what comes behind it need not be looked at.
-    enough: Option<(Micros, Origin)>,
+    /// The start of the latest line of evidence once there are enough: what comes behind it need not be looked at.
+    enough: Option<NonZeroI64>,
     rest: Option<Box<Rest>>,
+    /// Of the way, what every connection asks for.
+    pub(super) dest: Ip,
+    pub(super) cluster: Sym,
+    pub(super) fails: bool,
+    /// How many lines are kept.
+    most: u8,
 }
 
 /// What is kept of ways on which something is worth a second look.
@@ -125,11 +132,10 @@ impl Few {
 }
 
 impl Counts {
-    fn add(&mut self, count: &Count) {
-        let new = self.legs == 0;
-        self.legs += count.legs;
-        self.first = if new { count.first() } else { self.first.min(count.first()) };
-        self.last = if new { count.last } else { self.last.max(count.last) };
+    fn add(&mut self, start: Micros) {
+        self.first = if self.legs == 0 { start } else { self.first.min(start) };
+        self.last = if self.legs == 0 { start } else { self.last.max(start) };
+        self.legs += 1;
     }
 }
 
@@ -143,9 +149,17 @@ impl Entry {
         self.rest.get_or_insert_default()
     }
 
-    /// Adds up what a block counted.
-    pub(super) fn add(&mut self, count: &Count) {
-        self.counts.add(count);
+    /// What is known of a way that nobody went yet, of which so many lines are to be kept.
+    pub(super) fn new(way: &Way, most: u8) -> Entry {
+        let (dest, cluster, fails) = (way.dest.ip(), way.cluster, way.flags.is_failure());
+        Entry { dest, cluster, fails, most, ..Entry::default() }
+    }
+
+    /// Counts a line; says whether it may be among the earliest, which are kept.
+    #[inline]
+    pub(super) fn line(&mut self, start: Micros) -> bool {
+        self.counts.add(start);
+        self.most > 0 && self.enough.is_none_or(|latest| latest.get() >= start.0)
     }
 
     /// Counts a connection that this way leads.
@@ -176,11 +190,6 @@ impl Entry {
         &self.rest().few.list
     }
 
-    /// Whether a line that begins then may be among the earliest.
-    pub(super) fn wants(&self, start: Micros) -> bool {
-        self.enough.is_none_or(|(latest, _)| latest >= start)
-    }
-
     /// Counts a pair that this way leads.
     pub(super) fn pair(&mut self, out: &Leg, inn: &Leg) {
         let counts = &mut self.counts;
@@ -203,17 +212,19 @@ impl Entry {
         }
     }
 
-    /// Keeps a line if it is among the `most` earliest.
-    pub(super) fn note(&mut self, most: usize, start: Micros, origin: Origin, line: &[u8]) {
-        if self.enough.is_some_and(|latest| latest <= (start, origin)) {
+    /// Keeps a line if it is among the earliest.
+    pub(super) fn note(&mut self, evidence: &mut Vec<Evidence>, leg: &Leg, line: &[u8]) {
+        let (start, origin, most) = (leg.start, leg.origin, usize::from(self.most));
+        let place = evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
+        if place == most {
             return;
         }
-        let place = self.evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = line[..line.len().min(LONGEST)].into();
-        self.evidence.insert(place, Evidence { start, origin, text });
-        self.evidence.truncate(most);
-        let full = self.evidence.len() == most;
-        self.enough = self.evidence.last().filter(|_| full).map(|last| (last.start, last.origin));
+        evidence.insert(place, Evidence { start, origin, text });
+        evidence.truncate(most);
+        let latest = evidence.last().filter(|_| evidence.len() == most);
+        // The few lines without a time are always looked at.
+        self.enough = latest.and_then(|latest| NonZeroI64::new(latest.start.0));
     }
 }

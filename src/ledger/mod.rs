@@ -17,7 +17,7 @@ use crate::leg::{Fact, Leg, Protocol, Side, Way};
 use crate::measure::{Span, Timeline};
 use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
-use crate::scan::{Count, Scanned};
+use crate::scan::Scanned;
 
 pub use entry::{Answers, Counts, Entry, Evidence, Rest};
 
@@ -27,6 +27,9 @@ const MOST_WAYS: usize = 120_000;
 const MOST_COARSE: usize = MOST_WAYS + 20_000;
 /// Past so many names, new ones are absent where a way or an address needs one.
 const MOST_NAMES: usize = 400_000;
+/// Set in the number of a way that stands for another one, because there were too many.
+const SIMPLE: u32 = 1 << 31;
+
 /// All ways.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -34,6 +37,8 @@ pub struct Ledger {
     pub names: Names,
     ways: Vec<Way>,
     entries: Vec<Entry>,
+    /// The earliest lines that show each way, in order.
+    evidence: Vec<Vec<Evidence>>,
     table: HashTable<u32>,
     hasher: RandomState,
     /// By scanner.
@@ -51,7 +56,7 @@ pub struct Ledger {
     /// Lines whose way was simplified because there were too many.
     pub simplified: u64,
     /// How many lines are kept of every way, even where no rule could show them.
-    pub least: usize,
+    pub least: u8,
 }
 
 impl Ledger {
@@ -75,36 +80,22 @@ impl Ledger {
         self.numbers[scanned.scanner] = numbers;
     }
 
-    /// Adds up a block's counts; `bytes` is the block. What is new in it was met before.
-    pub fn absorb(&mut self, scanned: &Scanned, bytes: &[u8]) {
-        let numbers = std::mem::take(&mut self.numbers[scanned.scanner]);
-        for (way, count) in &scanned.counts {
-            let (number, simplified) = numbers.ways[*way as usize];
-            self.simplified += if simplified { count.legs } else { 0 };
-            let most = most_lines(&self.ways[number as usize]).max(self.least);
-            let entry = &mut self.entries[number as usize];
-            entry.add(count);
-            for (start, number) in count.earliest.into_iter().take(most) {
-                if !entry.wants(start) {
-                    break;
-                }
-                let place = (scanned.legs.get(number as usize), scanned.lines.get(number as usize));
-                let (Some(leg), Some((at, len))) = place else {
-                    break;
-                };
-                let line = bytes.get(*at as usize..(at + len) as usize).unwrap_or_default();
-                entry.note(most, leg.start, leg.origin, line);
-            }
-        }
-        self.numbers[scanned.scanner] = numbers;
-    }
-
     /// A scanner's leg with the ledger's numbers.
     #[inline]
-    pub fn leg(&self, leg: &Leg, scanner: usize) -> Leg {
+    pub fn leg(&mut self, leg: &Leg, scanner: usize) -> Leg {
         let numbers = &self.numbers[scanner];
-        let leg = Leg { way: numbers.ways[leg.way as usize].0, ..*leg };
-        leg.renamed(|name| numbers.name(name))
+        let way = numbers.ways[leg.way as usize];
+        self.simplified += u64::from(way & SIMPLE != 0);
+        Leg { way: way & !SIMPLE, ..*leg }.renamed(|name| numbers.name(name))
+    }
+
+    /// Counts a leg (with the ledger's numbers) with its way; keeps its line if it is one of the earliest that show the way.
+    #[inline]
+    pub fn line<'l>(&mut self, leg: &Leg, line: impl FnOnce() -> &'l [u8]) {
+        let entry = &mut self.entries[leg.way as usize];
+        if entry.line(leg.start) {
+            entry.note(&mut self.evidence[leg.way as usize], leg, line());
+        }
     }
 
     /// The ledger's number of a scanner's name.
@@ -117,19 +108,19 @@ impl Ledger {
         if self.names.len() < MOST_NAMES { self.names.intern(text) } else { self.names.find(text).unwrap_or(Sym::NONE) }
     }
 
-    /// The ledger's number of a way, and whether it had to be simplified.
-    fn number(&mut self, way: &Way) -> (u32, bool) {
+    /// The ledger's number of a way, marked if it had to be simplified.
+    fn number(&mut self, way: &Way) -> u32 {
         if let Some(number) = self.find(way) {
-            return (number, false);
+            return number;
         }
         if self.ways.len() < MOST_WAYS {
-            return (self.add(*way), false);
+            return self.add(*way);
         }
         let mut way = way.coarse();
         if self.ways.len() >= MOST_COARSE && self.find(&way).is_none() {
             way = way.nameless();
         }
-        (self.find(&way).unwrap_or_else(|| self.add(way)), true)
+        self.find(&way).unwrap_or_else(|| self.add(way)) | SIMPLE
     }
 
     fn find(&self, way: &Way) -> Option<u32> {
@@ -140,8 +131,9 @@ impl Ledger {
         let number = self.ways.len() as u32;
         let Ledger { table, hasher, ways, .. } = self;
         table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
+        self.entries.push(Entry::new(&way, most_lines(&way).max(self.least)));
+        self.evidence.push(Vec::new());
         self.ways.push(way);
-        self.entries.push(Entry::default());
         number
     }
 
@@ -159,7 +151,6 @@ impl Ledger {
         let Some(leading) = connection.leading() else {
             return;
         };
-        let way = &self.ways[leading.way as usize];
         let entry = &mut self.entries[leading.way as usize];
         entry.lead(&leading);
         if leading.side.is_client() {
@@ -168,11 +159,11 @@ impl Ledger {
             // client's own is hardly a service's.
             if tcp && (leading.direct || leading.failed) {
                 note(&mut self.clients, (leading.way, client), leading.start);
-            } else if tcp && way.dest.ip().may_be_near(client) {
+            } else if tcp && entry.dest.may_be_near(client) {
                 entry.meet(client, leading.start);
             }
-            if !way.flags.is_failure() && !leading.server.is_none() {
-                let key = (way.cluster, leading.server);
+            if !entry.fails && !leading.server.is_none() {
+                let key = (entry.cluster, leading.server);
                 if self.answers.len() < MOST_WAYS || self.answers.contains_key(&key) {
                     self.answers.entry(key).or_default().add(&leading);
                 }
@@ -190,7 +181,7 @@ impl Ledger {
             }
         } else {
             // Those that failed have no other side, and ways are few enough to keep one count each without it.
-            let failed = leading.side.is_client() && way.failed_to_connect();
+            let failed = leading.side.is_client() && self.ways[leading.way as usize].failed_to_connect();
             let other = if failed { Ip::NONE } else { leading.other() };
             let known =
                 self.alone.len() < MOST_WAYS || other.is_none() || self.alone.contains_key(&(leading.way, other));
@@ -240,7 +231,12 @@ impl Ledger {
         &self.ways
     }
 
-    /// A way's counts and evidence.
+    /// The earliest lines that show a way, in order.
+    pub fn evidence(&self, number: u32) -> &[Evidence] {
+        &self.evidence[number as usize]
+    }
+
+    /// A way's counts.
     pub fn entry(&self, number: u32) -> &Entry {
         &self.entries[number as usize]
     }
@@ -265,8 +261,7 @@ impl Ledger {
 #[derive(Debug)]
 struct Numbers {
     names: Vec<Sym>,
-    /// Number, and whether the way had to be simplified.
-    ways: Vec<(u32, bool)>,
+    ways: Vec<u32>,
 }
 
 impl Default for Numbers {
@@ -290,11 +285,11 @@ fn note<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Timeline, RandomState>, 
 
 /// How many lines are worth keeping of a way: those that a rule could ever show. The ways on which nothing went
 /// wrong are by far the most, so they keep one: it may turn out that they lead around the mesh or were stolen.
-fn most_lines(way: &Way) -> usize {
+fn most_lines(way: &Way) -> u8 {
     if !way.flags.is_empty() {
-        return Count::EARLIEST;
+        return 3;
     }
     let misled = way.direct || way.protocol == Protocol::Tcp || way.status >= 500;
     // A server's lines without SNI show who comes without mTLS.
-    usize::from(if way.side == Side::Inbound { way.sni.is_none() } else { misled })
+    u8::from(if way.side == Side::Inbound { way.sni.is_none() } else { misled })
 }

@@ -62,8 +62,6 @@ pub struct Pass<'s> {
     repeats: Repeats,
     /// Lines that were there before.
     repeated: u64,
-    /// Which legs of a block were.
-    again: Vec<bool>,
     closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
@@ -111,7 +109,7 @@ impl<'s> Pass<'s> {
         let keep = sink.wants_connections();
         let mut ledger = Ledger::default();
         // What nobody expects may be traffic on which nothing went wrong.
-        ledger.least = usize::from(settings.expect.is_some());
+        ledger.least = u8::from(settings.expect.is_some());
         Pass {
             settings,
             inputs: Inputs::default(),
@@ -121,7 +119,6 @@ impl<'s> Pass<'s> {
             tally: Tally::default(),
             repeats: Repeats::default(),
             repeated: 0,
-            again: Vec::new(),
             closing: Closing { ledger, keep, ..Closing::default() },
             judged: None,
             redactor: settings.redact.then(Redactor::default),
@@ -148,19 +145,16 @@ impl<'s> Pass<'s> {
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
-        self.again.clear();
-        let again = |leg| self.repeats.is_again(&closing.ledger.leg(leg, scanned.scanner));
-        self.again.extend(scanned.legs.iter().map(again));
-        let repeated = self.again.iter().filter(|again| **again).count();
-        if repeated > 0 {
-            self.repeated += repeated as u64;
-            scanned.take_out(&self.again);
-        }
-        closing.ledger.absorb(scanned, &block.bytes);
         let mut kept = std::mem::take(&mut scanned.kept).into_iter();
-        for leg in &scanned.legs {
+        for (leg, (at, len)) in scanned.legs.iter().zip(&scanned.lines) {
             let mut leg = closing.ledger.leg(leg, scanned.scanner);
-            if let Some(line) = kept.next() {
+            let record = kept.next();
+            if self.repeats.is_again(&leg) {
+                self.repeated += 1;
+                continue;
+            }
+            closing.ledger.line(&leg, || block.bytes.get(*at as usize..(at + len) as usize).unwrap_or_default());
+            if let Some(line) = record {
                 let named = |name| closing.ledger.renamed(name, scanned.scanner);
                 let (pod, container, node) = (named(line.pod), named(line.container), named(line.node));
                 leg.kept = closing.kept.put(Shelved { pod, container, node, ..line });

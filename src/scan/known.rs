@@ -8,8 +8,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::{Count, Scanned};
-use crate::field::value::Micros;
+use super::Scanned;
 use crate::leg::{Fact, Way};
 use crate::names::Names;
 
@@ -20,24 +19,21 @@ const MOST: usize = 200_000;
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) names: Names,
-    ways: Vec<Met>,
-    way_table: HashTable<u32>,
+    ways: Vec<Way>,
+    way_table: HashTable<Met>,
     facts: Vec<Fact>,
     fact_table: HashTable<u32>,
     hasher: RandomState,
-    /// The number of this block.
-    block: u32,
-    counts: Vec<(u32, Count)>,
+    other_hasher: RandomState,
     told: Told,
 }
 
-/// A way, and where it was met last: looked up for every line, so they lie side by side.
+/// A way that was met, by a mark of two hashes under seeds that nobody knows. Comparing the ways themselves would touch two more
+/// lines of memory for every line of the log; that two ways of a mesh have one mark is less likely than a fault of the memory.
+#[derive(Clone, Copy)]
 struct Met {
-    way: Way,
-    /// The block.
-    block: u32,
-    /// The place among the counts of that block.
-    place: u32,
+    mark: [u64; 2],
+    number: u32,
 }
 
 /// How many names, ways and facts were handed on with earlier blocks.
@@ -56,31 +52,19 @@ impl Default for Told {
 
 impl Known {
     pub(super) fn is_too_much(&self) -> bool {
-        self.ways.len().max(self.facts.len()).max(self.names.len()) > MOST || self.block == u32::MAX
+        self.ways.len().max(self.facts.len()).max(self.names.len()) > MOST
     }
 
-    /// Begins a block.
-    pub(super) fn begin(&mut self) {
-        self.block += 1;
-    }
-
-    /// Counts a leg with its way; gives the way's number.
+    /// The number of a way.
     #[inline]
-    pub(super) fn way(&mut self, way: Way, start: Micros, leg: u32) -> u32 {
-        let Known { ways, way_table, hasher, counts, block, .. } = self;
-        let hash = hasher.hash_one(way);
-        let number = way_table.find(hash, |number| ways[*number as usize].way == way).copied().unwrap_or_else(|| {
-            let number = ways.len() as u32;
-            way_table.insert_unique(hash, number, |number| hasher.hash_one(ways[*number as usize].way));
-            ways.push(Met { way, block: 0, place: 0 });
-            number
-        });
-        let met = &mut ways[number as usize];
-        if met.block != *block {
-            (met.block, met.place) = (*block, counts.len() as u32);
-            counts.push((number, Count::NOTHING));
+    pub(super) fn way(&mut self, way: Way) -> u32 {
+        let mark = [self.hasher.hash_one(way), self.other_hasher.hash_one(way)];
+        if let Some(met) = self.way_table.find(mark[0], |met| met.mark == mark) {
+            return met.number;
         }
-        counts[met.place as usize].1.add(start, leg);
+        let number = self.ways.len() as u32;
+        self.way_table.insert_unique(mark[0], Met { mark, number }, |met| met.mark[0]);
+        self.ways.push(way);
         number
     }
 
@@ -94,13 +78,12 @@ impl Known {
         }
     }
 
-    /// Ends a block: hands on its counts, and what is new.
+    /// Ends a block: hands on what is new.
     pub(super) fn finish(&mut self, out: &mut Scanned) {
         let Known { names, ways, facts, told, .. } = self;
         out.names.extend((told.names..names.len()).map(|number| names.get(crate::names::Sym(number as u32)).into()));
-        out.ways.extend(ways[told.ways..].iter().map(|met| met.way));
+        out.ways.extend(ways[told.ways..].iter().copied());
         out.facts.extend_from_slice(&facts[told.facts..]);
-        std::mem::swap(&mut out.counts, &mut self.counts);
         *told = Told { names: names.len(), ways: ways.len(), facts: facts.len() };
     }
 }

@@ -12,14 +12,14 @@ mod way;
 
 use std::sync::Arc;
 
-use foldhash::fast::{FixedState, RandomState};
-use hashbrown::{HashMap, HashTable};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use known::Known;
 use memchr::memchr;
 use unwrap::{Around, Wrapped};
 use way::Ends;
 
-pub use tally::{Count, Tally};
+pub use tally::Tally;
 
 use crate::endpoint::{Endpoint, Ip};
 use crate::envelope;
@@ -73,8 +73,6 @@ pub struct Scanned {
     pub ways: Vec<Way>,
     /// The facts that are new.
     pub facts: Vec<Fact>,
-    /// The ways of this block, new or not, with what was counted of them.
-    pub counts: Vec<(u32, Count)>,
     /// The legs, in the order of their lines.
     pub legs: Vec<Leg>,
     /// Where each leg's line lies in the block: start and length, line end not included.
@@ -88,35 +86,16 @@ pub struct Scanned {
 }
 
 impl Scanned {
-    /// Takes legs out as if their lines had not been there; `out` says of each whether it goes.
-    pub fn take_out(&mut self, out: &[bool]) {
-        let mut left: HashMap<u32, Count, FixedState> = HashMap::default();
-        let staying = self.legs.iter().zip(out).filter(|(_, out)| !**out);
-        for (number, (leg, _)) in (0..).zip(staying) {
-            left.entry(leg.way).or_insert(Count::NOTHING).add(leg.start, number);
-        }
-        self.counts.retain_mut(|(way, count)| left.remove(way).map(|left| *count = left).is_some());
-        take_out(&mut self.legs, out);
-        take_out(&mut self.lines, out);
-        take_out(&mut self.kept, out);
-    }
-
     /// Empty, with the room that it had: new memory for every block would cost a tenth of a run.
     fn cleared(mut self) -> Scanned {
         self.names.clear();
         self.ways.clear();
         self.facts.clear();
-        self.counts.clear();
         self.legs.clear();
         self.lines.clear();
         self.kept.clear();
         Scanned { scanner: 0, anew: false, reached: None, tally: Tally::default(), ..self }
     }
-}
-
-fn take_out<T>(list: &mut Vec<T>, out: &[bool]) {
-    let mut out = out.iter();
-    list.retain(|_| out.next() != Some(&true));
 }
 
 /// How many facts are remembered without a search.
@@ -227,7 +206,6 @@ impl<'f> Scanner<'f> {
             *self = Scanner { out: std::mem::take(&mut self.out), ..anew };
             self.out.anew = true;
         }
-        self.known.begin();
         self.source = block.origin.source;
         self.place = self.place();
         // Few lines are shorter than this, so the tables are seldom moved.
@@ -284,7 +262,7 @@ impl<'f> Scanner<'f> {
         let leg = Leg {
             start,
             duration,
-            way: self.known.way(way, start, self.out.legs.len() as u32),
+            way: self.known.way(way),
             wire: if wire.port() == 0 || told.is_some() { Endpoint::NONE } else { wire },
             server: if way.side == Side::Inbound { ends.dest } else { ends.host },
             peer: ends.peer,

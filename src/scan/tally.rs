@@ -1,49 +1,10 @@
-//! `Count` and `Tally`: what a block was counted to have. All of it can be added up in any order.
+//! `Tally`: what a block was counted to have. All of it can be added up in any order.
 
 use std::collections::BTreeMap;
 
 use crate::event::Events;
-use crate::field::value::Micros;
 use crate::other::Other;
 use crate::reject::Rejects;
-
-/// What a block has of one way.
-#[derive(Clone, Copy, Debug)]
-pub struct Count {
-    /// Lines.
-    pub legs: u64,
-    /// Start of the last one.
-    pub last: Micros,
-    /// The earliest lines, in order: start, and number of the leg. The first is the start of the first line.
-    pub earliest: [(Micros, u32); Count::EARLIEST],
-}
-
-impl Count {
-    /// How many lines of a way are worth keeping.
-    pub const EARLIEST: usize = 3;
-
-    /// No leg has this number: there are fewer lines.
-    const NONE: u32 = u32::MAX;
-
-    pub(super) const NOTHING: Count =
-        Count { legs: 0, last: Micros(i64::MIN), earliest: [(Micros(i64::MAX), Self::NONE); Self::EARLIEST] };
-
-    /// Counts one more leg.
-    pub(super) fn add(&mut self, start: Micros, number: u32) {
-        self.legs += 1;
-        self.last = self.last.max(start);
-        if start < self.earliest[Self::EARLIEST - 1].0 {
-            let place = self.earliest.iter().take_while(|(earlier, _)| *earlier <= start).count();
-            self.earliest[place..].rotate_right(1);
-            self.earliest[place] = (start, number);
-        }
-    }
-
-    /// Start of the first line.
-    pub fn first(&self) -> Micros {
-        self.earliest[0].0
-    }
-}
 
 /// Counts of lines. All of them can be added up in any order.
 #[derive(Clone, Debug, Default)]
