@@ -69,18 +69,17 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
         return None;
     }
     let topology = claims.topology;
-    let services = topology.services_at(way.dest, &seen.span()).into_iter().map(|(service, _)| service);
-    let services = services.chain(topology.virtual_services(way.dest)).map(|service| topology.host(service));
+    // A host outside of the mesh may have been registered only later.
+    let own = |host: &String| Topology::is_internal(host) && !claims.is_thief(host);
+    let services = topology.services_at(way.dest, &seen.span());
+    let served = services.into_iter().map(|(service, _)| topology.host(service)).find(own);
+    let dialled = || topology.virtual_services(way.dest).map(|service| topology.host(service)).filter(own).min();
     let owned = || match claims.workload_at(way.dest.ip(), &seen.span()) {
         Some(workload) => Some(format!("pods of {workload}")),
         // A proxy says that the address is its own, nothing gives it a name.
         None => topology.is_pod(way.dest.ip()).then(|| format!("the pod at {}", claims.pod_or_address(way.dest.ip()))),
     };
-    // A host outside of the mesh may have been registered only later.
-    let mut services: Vec<String> =
-        services.filter(|host| Topology::is_internal(host) && !claims.is_thief(host)).collect();
-    services.sort();
-    services.into_iter().next().or_else(owned)
+    served.or_else(dialled).or_else(owned)
 }
 
 /// The pods whose proxies logged the other legs.
