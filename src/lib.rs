@@ -30,6 +30,7 @@ pub mod measure;
 pub mod ledger;
 pub mod topology;
 pub mod history;
+pub mod mesh;
 pub mod finding;
 pub mod expect;
 pub mod claims;
