@@ -65,13 +65,13 @@ pub fn hijack(of: &Hijack<'_>) -> Vec<Remedy> {
 fn for_external_name(of: &Hijack<'_>) -> Vec<Remedy> {
     let (catcher, meta) = (of.catcher, &of.catcher.meta);
     let place = catcher.ports.iter().position(|port| port.number == of.port);
-    let (path, all) = match place {
+    let (item, all) = match place {
         Some(place) if catcher.ports.len() > 1 => (format!("/spec/ports/{place}"), false),
         _ => ("/spec/ports".to_owned(), true),
     };
     let what =
         if all { "take the ports off the ExternalName Service" } else { "take that port off the ExternalName Service" };
-    let patch = format!("--type=json -p='[{{\"op\":\"remove\",\"path\":\"{path}\"}}]'");
+    let patch = format!("--type=json -p='[{{\"op\":\"remove\",\"path\":\"{item}\"}}]'");
     let mut ways = vec![Remedy::new(
         what,
         "Kubernetes itself ignores ports of an ExternalName; its own callers by name go through PassthroughCluster then, to \
