@@ -192,6 +192,11 @@ fn folders_and_patterns_are_read_in_order_and_a_link_is_the_file() {
     assert_eq!(told(&report), expected());
     let pattern = folder.0.join("pods/*/*/*.log*").display().to_string();
     assert_eq!(told(&json(&run(&[&ARGUMENTS[..], &[&pattern]].concat()))), expected());
+    // All that is in the second folder is read already.
+    let second = folder.0.join("containers").display().to_string();
+    let output = run(&[&ARGUMENTS[..], &[&pattern, &second, &newest]].concat());
+    assert_eq!((told(&json(&output)), output.status.code()), (expected(), Some(0)));
+    assert!(json(&output)["skipped"]["the same file again"].as_u64() >= Some(2));
 }
 
 #[test]
@@ -217,6 +222,12 @@ fn what_is_damaged_is_read_as_far_as_it_goes() {
         let read = report["lines"]["access"].as_u64().unwrap();
         assert!(read > 5_000 && read < 20_000, "{name}: {read} lines: {said}");
     }
+    let mut broken = zip(&member);
+    let middle = broken.len() / 2;
+    broken[middle..middle + 32].fill(0xff);
+    let output = run(&["-o", "json", &folder.file("broken.zip", &broken)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(json(&output)["lines"]["access"].as_u64().unwrap() > 5_000);
 }
 
 #[test]

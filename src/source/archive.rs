@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::compressed::{Bytes, DEPTH, peek, plain};
+use super::compressed::{Bytes, DEPTH, Growth, peek, plain_within};
 use super::expand::{Expanded, skip};
 use super::{Content, Source};
 
@@ -50,6 +50,10 @@ pub(super) struct Unpacker<'e> {
     file: Arc<File>,
     at: u64,
     members: usize,
+    /// What the members took up, whatever their archives say of their sizes, and however often they share bytes.
+    growth: Growth,
+    /// What compressed members grew to.
+    unpacked: Growth,
 }
 
 /// A file without a name, gone with whoever holds it.
@@ -61,10 +65,13 @@ fn spool() -> io::Result<File> {
 }
 
 impl<'e> Unpacker<'e> {
-    pub(super) fn new(out: &'e mut Expanded, stop: &'e AtomicBool) -> io::Result<Unpacker<'e>> {
+    /// `growth` counts what was read of the input.
+    pub(super) fn new(out: &'e mut Expanded, stop: &'e AtomicBool, growth: &Growth) -> io::Result<Unpacker<'e>> {
         let spool = spool()?;
         let file = Arc::new(spool.try_clone()?);
-        Ok(Unpacker { out, stop, spool: BufWriter::with_capacity(1 << 20, spool), file, at: 0, members: 0 })
+        let spool = BufWriter::with_capacity(1 << 20, spool);
+        let (growth, unpacked) = (growth.apart(), growth.apart());
+        Ok(Unpacker { out, stop, spool, file, at: 0, members: 0, growth, unpacked })
     }
 
     /// Unpacks an archive called `name`. What is damaged is a trouble, and what came before it stays.
@@ -145,7 +152,7 @@ impl<'e> Unpacker<'e> {
         if self.members > MOST_MEMBERS {
             return Err(io::Error::other(format!("more than {MOST_MEMBERS} members: the others were left out")));
         }
-        Ok(!self.stop.load(Ordering::Relaxed))
+        Ok(!self.stop.load(Ordering::Relaxed) && !self.growth.is_spent())
     }
 
     fn member(&mut self, archive: &str, path: &str, member: impl Read, depth: usize) -> io::Result<()> {
@@ -162,7 +169,7 @@ impl<'e> Unpacker<'e> {
         self.spool.flush()?;
         let raw = || super::Part { file: Arc::clone(&self.file), at: start, to: self.at };
         let (head, _) = peek(raw(), HEAD)?;
-        let (bytes, packed) = match plain(raw()) {
+        let (bytes, packed) = match plain_within(raw(), &self.unpacked) {
             Ok(bytes) => bytes,
             Err(error) => {
                 self.out.troubles.push(format!("{name}: {error}"));
@@ -184,13 +191,15 @@ impl<'e> Unpacker<'e> {
             self.spool.seek(SeekFrom::Start(start))?;
             return Ok(());
         }
-        let part = Content::Part { file: Arc::clone(&self.file), from: start, to: self.at };
+        let growth = self.unpacked.clone();
+        let part = Content::Part { file: Arc::clone(&self.file), from: start, to: self.at, growth };
         self.out.add(Source::new(name, part), packed);
         Ok(())
     }
 
     fn copy(&mut self, mut member: impl Read) -> io::Result<()> {
-        let mut piece = vec![0; 256 << 10];
+        // What a step has unpacked when it meets damage is lost, so the steps are small.
+        let mut piece = [0; 4 << 10];
         while !self.stop.load(Ordering::Relaxed) {
             let read = match member.read(&mut piece) {
                 Ok(0) => break,
@@ -200,6 +209,7 @@ impl<'e> Unpacker<'e> {
             };
             self.spool.write_all(&piece[..read])?;
             self.at += read as u64;
+            self.growth.add(read)?;
         }
         Ok(())
     }
@@ -210,4 +220,45 @@ pub(super) fn is_binary(head: &[u8]) -> bool {
     let zeros = memchr::memchr_iter(0, head).count();
     // One zero may be damage in a log; a block of a disk that was lost is all zeros, and still a log.
     zeros > 0 && zeros < head.len() && zeros * 10 > head.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap().into_inner()
+    }
+
+    /// Troubles, and how many bytes were unpacked.
+    fn unpacked(bytes: Vec<u8>) -> (Vec<String>, u64) {
+        let (mut out, stop, growth) = (Expanded::default(), AtomicBool::new(false), Growth::within(1 << 20));
+        let mut unpacker = Unpacker::new(&mut out, &stop, &growth).unwrap();
+        let input = Box::new(growth.input(Cursor::new(bytes)));
+        unpacker.archive("a.zip", Kind::Zip, input, 1);
+        let at = unpacker.at;
+        (out.troubles, at)
+    }
+
+    #[test]
+    fn members_together_grow_as_far_as_a_stream() {
+        let bomb = zip("web.log", &b"\n".repeat(8 << 20));
+        let mut twice = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["one.zip", "two.zip"] {
+            twice.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            twice.write_all(&bomb).unwrap();
+        }
+        for packed in [bomb.clone(), zip("inner.zip", &bomb), twice.finish().unwrap().into_inner()] {
+            let most = (packed.len() as u64 * 250).max(1 << 20) + (64 << 10);
+            let (troubles, at) = unpacked(packed);
+            assert_eq!(troubles.len(), 1, "{troubles:?}");
+            assert!(troubles[0].contains("more than 250 times its size") && at < most, "{troubles:?} {at}");
+        }
+        assert_eq!(unpacked(zip("web.log", &b"\n".repeat(1 << 20))), (Vec::new(), 1 << 20));
+    }
 }

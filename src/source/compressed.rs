@@ -18,22 +18,75 @@ const ALWAYS: u64 = 1 << 30;
 /// The largest window of a zstd frame, as a power of two: what `zstd --long=31` writes would take 2 GiB.
 const WINDOW: u32 = 27;
 
-/// Takes off what is compressed; gives the plain bytes, from the first one on, and whether there was anything to take off.
-pub fn plain(reader: impl Read + Send + 'static) -> io::Result<(Bytes, bool)> {
-    plain_within(reader, ALWAYS)
+/// How large the decoders' steps are: what a step has read when it meets damage is lost.
+const STEP: usize = 8 << 10;
+
+/// What an input was and what became of it: stops what grows out of all proportion. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Growth {
+    read: Arc<AtomicU64>,
+    grown: Arc<AtomicU64>,
+    always: u64,
 }
 
-/// The same; up to `always` bytes any expansion is believed.
-fn plain_within(reader: impl Read + Send + 'static, always: u64) -> io::Result<(Bytes, bool)> {
-    let read = Arc::new(AtomicU64::new(0));
-    let mut bytes: Bytes = Box::new(Counted { reader, read: Arc::clone(&read) });
+impl Default for Growth {
+    /// Of an input of which nothing was read yet.
+    fn default() -> Growth {
+        Growth::within(ALWAYS)
+    }
+}
+
+impl Growth {
+    /// The same; up to `always` bytes any expansion is believed.
+    pub(super) fn within(always: u64) -> Growth {
+        Growth { read: Arc::default(), grown: Arc::default(), always }
+    }
+
+    /// Another way of growing of the same input: what is unpacked in steps is not counted twice.
+    #[must_use]
+    pub fn apart(&self) -> Growth {
+        Growth { grown: Arc::default(), ..self.clone() }
+    }
+
+    /// The input, counted.
+    pub fn input<R: Read>(&self, reader: R) -> impl Read + use<R> {
+        Counted { reader, read: Arc::clone(&self.read) }
+    }
+
+    /// Counts what came out; an error names the cap if it was hit.
+    pub fn add(&self, bytes: usize) -> io::Result<()> {
+        self.grown.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.is_spent() {
+            let grown = self.grown.load(Ordering::Relaxed);
+            let why = format!("expands to more than {EXPANSION} times its size: read up to {grown} bytes");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(())
+    }
+
+    /// Whether the cap was hit.
+    pub fn is_spent(&self) -> bool {
+        let grown = self.grown.load(Ordering::Relaxed);
+        grown > self.always && grown / EXPANSION > self.read.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes off what is compressed; gives the plain bytes, from the first one on, and whether there was anything to take off.
+pub fn plain(reader: impl Read + Send + 'static) -> io::Result<(Bytes, bool)> {
+    let growth = Growth::default();
+    plain_within(growth.input(reader), &growth)
+}
+
+/// The same of a part of an input that has grown already.
+pub fn plain_within(reader: impl Read + Send + 'static, growth: &Growth) -> io::Result<(Bytes, bool)> {
+    let mut bytes: Bytes = Box::new(reader);
     for depth in 0..=DEPTH {
         let (head, whole) = peek(bytes, MAGIC)?;
         let Some(decoder) = decoder(&head) else {
             return Ok((whole, depth > 0));
         };
         let whole = BufReader::with_capacity(64 << 10, whole);
-        bytes = Box::new(Limited { reader: decoder(whole)?, read: Arc::clone(&read), grown: 0, always });
+        bytes = Box::new(Limited { reader: decoder(whole)?, growth: growth.clone() });
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("compressed more than {DEPTH} times over")))
 }
@@ -116,22 +169,17 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Stops what grows out of all proportion.
+/// A decoder that is stopped when too much comes out of it.
 struct Limited {
     reader: Bytes,
-    read: Arc<AtomicU64>,
-    grown: u64,
-    always: u64,
+    growth: Growth,
 }
 
 impl Read for Limited {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.reader.read(into).map_err(damaged)?;
-        self.grown += read as u64;
-        if self.grown > self.always && self.grown / EXPANSION > self.read.load(Ordering::Relaxed) {
-            let why = format!("expands to more than {EXPANSION} times its size: read up to {} bytes", self.grown);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        }
+        let step = into.len().min(STEP);
+        let read = self.reader.read(&mut into[..step]).map_err(damaged)?;
+        self.growth.add(read)?;
         Ok(read)
     }
 }
@@ -199,10 +247,31 @@ mod tests {
     fn a_bomb_is_cut_off_by_a_cap_that_names_itself() {
         let packed = gzip(&gzip(&b" ".repeat(8 << 20)));
         let mut out = Vec::new();
-        let error = plain_within(Cursor::new(packed.clone()), 1 << 20).unwrap().0.read_to_end(&mut out).unwrap_err();
+        let growth = Growth::within(1 << 20);
+        let bytes = plain_within(growth.input(Cursor::new(packed.clone())), &growth).unwrap().0;
+        let error = { bytes }.read_to_end(&mut out).unwrap_err();
         assert!(error.to_string().contains("more than 250 times its size"), "{error}");
         assert!(out.len() >= 1 << 19);
         assert_eq!(all(packed).unwrap().len(), 8 << 20);
+    }
+
+    #[test]
+    fn what_comes_before_damage_is_read() {
+        let text: Vec<u8> = (0..200_000u32).flat_map(|number| format!("{number}\n").into_bytes()).collect();
+        let mut packed = gzip(&text);
+        let middle = packed.len() / 2;
+        packed[middle..middle + 64].fill(0xff);
+        let (mut out, mut bytes) = (Vec::new(), plain(Cursor::new(packed)).unwrap().0);
+        let mut piece = vec![0; 256 << 10];
+        while let Ok(read @ 1..) = bytes.read(&mut piece) {
+            out.extend_from_slice(&piece[..read]);
+        }
+        assert!(
+            out.len() > text.len() / 3 && text.starts_with(&out[..text.len() / 3]),
+            "{} of {}",
+            out.len(),
+            text.len()
+        );
     }
 
     #[test]

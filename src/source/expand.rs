@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::archive::{HEAD, Kind, Unpacker, is_binary};
-use super::compressed::{peek, plain};
+use super::compressed::{Growth, peek, plain_within};
 use super::{Content, Source};
 
 /// The sources of a run.
@@ -71,6 +71,9 @@ pub(super) fn skip(path: &str) -> Option<&'static str> {
     let parts = Parts { folders, file, in_bug_report: root.is_some() };
     SKIPPED.iter().find(|(_, tells)| tells(&parts)).map(|(reason, _)| *reason)
 }
+
+/// Why a file is left out that is read under another name.
+const AGAIN: &str = "the same file again";
 
 /// Standard input's name in reports.
 pub const STDIN: &str = "stdin";
@@ -149,8 +152,7 @@ impl Expanded {
         let mut any = false;
         for path in paths.flatten() {
             any = true;
-            let again = path.metadata().is_ok_and(|meta| meta.is_file() && self.is_again(&meta));
-            if !again && let Err(error) = self.argument(&path, stop) {
+            if let Err(error) = self.argument(&path, stop) {
                 self.troubles.push(format!("{}: {error}", path.display()));
             }
         }
@@ -160,6 +162,7 @@ impl Expanded {
     fn folder(&mut self, folder: &Path, stop: &AtomicBool) -> io::Result<()> {
         let before = self.sources.len();
         let skipped: u64 = self.skipped.values().sum();
+        let again = self.again();
         for entry in walkdir::WalkDir::new(folder).follow_links(true).sort_by_file_name() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
@@ -182,37 +185,34 @@ impl Expanded {
         }
         let left_out = self.skipped.values().sum::<u64>() - skipped;
         match (self.sources.len() - before, left_out) {
+            // `/var/log/pods` was named before `/var/log/containers`, where there are only links to it.
+            (0, _) if self.again() > again => Ok(()),
             (0, 0) => Err(io::Error::other("no file in it")),
             (0, _) => Err(io::Error::other(format!("no log in it: {left_out} files of other kinds were left out"))),
             _ => Ok(()),
         }
     }
 
-    /// Whether a file was met before, under another name.
-    fn is_again(&mut self, meta: &std::fs::Metadata) -> bool {
-        let again = !self.seen.insert((meta.dev(), meta.ino()));
-        if again {
-            *self.skipped.entry("the same file again").or_default() += 1;
-        }
-        again
+    /// How many files were left out because they are read already.
+    fn again(&self) -> u64 {
+        self.skipped.get(AGAIN).copied().unwrap_or_default()
     }
 
     /// A regular file: a log or an archive. With `choose` it was not named itself and may be left out.
     fn file(&mut self, path: &Path, meta: &std::fs::Metadata, choose: bool, stop: &AtomicBool) -> io::Result<()> {
         let name = path.display().to_string();
-        if choose {
-            if let Some(reason) = skip(&name) {
-                *self.skipped.entry(reason).or_default() += 1;
-                return Ok(());
-            }
-            if self.is_again(meta) {
-                return Ok(());
-            }
+        let identity = (meta.dev(), meta.ino());
+        let reason = if choose { skip(&name) } else { None };
+        if let Some(reason) = reason.or_else(|| self.seen.contains(&identity).then_some(AGAIN)) {
+            *self.skipped.entry(reason).or_default() += 1;
+            return Ok(());
         }
-        let (bytes, packed) = plain(File::open(path)?)?;
+        let growth = Growth::default();
+        let (bytes, packed) = plain_within(growth.input(File::open(path)?), &growth)?;
         let (head, bytes) = peek(bytes, HEAD)?;
         if let Some(kind) = Kind::of(&head) {
-            let mut unpacker = Unpacker::new(self, stop)?;
+            self.seen.insert(identity);
+            let mut unpacker = Unpacker::new(self, stop, &growth)?;
             unpacker.archive(&name, kind, bytes, 1);
             return Ok(());
         }
@@ -220,17 +220,19 @@ impl Expanded {
             *self.skipped.entry("binary").or_default() += 1;
             return Ok(());
         }
+        self.seen.insert(identity);
         self.add(Source::file(path), packed);
         Ok(())
     }
 
     /// Something that can be read once.
     fn stream(&mut self, name: &str, file: File, stop: &AtomicBool) -> io::Result<()> {
-        let (bytes, _) = plain(file)?;
+        let growth = Growth::default();
+        let (bytes, _) = plain_within(growth.input(file), &growth)?;
         let (head, bytes) = peek(bytes, HEAD)?;
         match Kind::of(&head) {
             Some(kind) => {
-                let mut unpacker = Unpacker::new(self, stop)?;
+                let mut unpacker = Unpacker::new(self, stop, &growth)?;
                 unpacker.archive(name, kind, bytes, 1);
             }
             None => self.sources.push(Source::stream(name.to_owned(), bytes)),
@@ -260,7 +262,7 @@ fn previous(source: &Source) -> Option<(u64, u64)> {
     let opened;
     let (file, from, to) = match &source.content {
         Content::Stream(_) => return None,
-        Content::Part { file, from, to } => (&**file, *from, *to),
+        Content::Part { file, from, to, .. } => (&**file, *from, *to),
         Content::File { path, from, to } => {
             opened = File::open(path).ok()?;
             (&opened, *from, *to)
@@ -299,9 +301,10 @@ impl Source {
             Content::File { path, from, to } => {
                 (Content::File { path: path.clone(), from, to: at }, Content::File { path, from: at, to })
             }
-            Content::Part { file, from, to } => {
-                (Content::Part { file: file.clone(), from, to: at }, Content::Part { file, from: at, to })
-            }
+            Content::Part { file, from, to, growth } => (
+                Content::Part { file: file.clone(), from, to: at, growth: growth.clone() },
+                Content::Part { file, from: at, to, growth },
+            ),
             stream @ Content::Stream(_) => (stream, Content::Stream(Box::new(io::empty()))),
         };
         let older = Source { name: self.name.clone(), place: self.place.clone(), first_line: line, content: older };

@@ -18,7 +18,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use compressed::Bytes;
+use compressed::{Bytes, Growth};
 use lines::Lines;
 use place::Place;
 
@@ -50,7 +50,7 @@ enum Content {
     /// A file from one byte to another.
     File { path: PathBuf, from: u64, to: u64 },
     /// A part of the unpacked archives.
-    Part { file: Arc<File>, from: u64, to: u64 },
+    Part { file: Arc<File>, from: u64, to: u64, growth: Growth },
     /// What can be read once.
     Stream(Bytes),
 }
@@ -79,12 +79,12 @@ impl Source {
     /// Opens it for reading lines. With `hold` a file stays open; without, it is opened anew for every read, so that any
     /// number of files can be read side by side.
     pub fn open(self, hold: bool) -> io::Result<Lines<Bytes>> {
-        let bytes: Bytes = match self.content {
-            Content::Stream(bytes) => bytes,
-            Content::Part { file, from, to } => Box::new(Part { file, at: from, to }),
-            Content::File { path, from, to } => Box::new(Regular::open(path, from, to, hold)?),
+        let (bytes, _) = match self.content {
+            Content::Stream(bytes) => (bytes, false),
+            Content::Part { file, from, to, growth } => compressed::plain_within(Part { file, at: from, to }, &growth)?,
+            Content::File { path, from, to } => compressed::plain(Regular::open(path, from, to, hold)?)?,
         };
-        Ok(Lines::new(compressed::plain(bytes)?.0))
+        Ok(Lines::new(bytes))
     }
 }
 
