@@ -109,6 +109,38 @@ fn what_a_format_writes_it_reads_back() {
 }
 
 #[test]
+fn values_that_are_left_out_are_absent() {
+    let formats = Formats::built_in().unwrap();
+    for (own, file) in format::files().unwrap().iter().enumerate() {
+        let format = &formats.list()[own];
+        if file.kind != format::FileKind::Text || file.format.as_ref().is_some_and(|format| format.starts_with('{')) {
+            continue;
+        }
+        for sample in &file.sample {
+            let mut spans = Spans::default();
+            format.read(sample.line.as_bytes(), &mut spans).unwrap();
+            let whole = Record { line: sample.line.as_bytes(), spans: &spans };
+            let value = |slot: u8| match Field::ALL.get(slot as usize) {
+                Some(field) => whole.raw(*field).filter(|text| *text != b"-").unwrap_or_default(),
+                None => b"",
+            };
+            let mut line = Vec::new();
+            format.write(|slot| Some(value(slot)), &mut line);
+            let shown = String::from_utf8_lossy(&line);
+            for first in [own, 0] {
+                let (mut hint, mut spans) = (first, Spans::default());
+                formats.read(&line, &mut hint, &mut spans).unwrap_or_else(|misfit| panic!("{misfit:?}: {shown}"));
+                assert_eq!(hint, own, "{shown} read by {}", formats.list()[hint].name);
+                let record = Record { line: &line, spans: &spans };
+                for field in Field::ALL {
+                    assert_eq!(said(&record, *field), said(&whole, *field), "{} of {shown}", field.key());
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn hostile_headers_move_nothing_that_envoy_writes() {
     let formats = Formats::built_in().unwrap();
     let log = std::fs::read(path("samples/hostile/hostile.log")).unwrap();

@@ -218,4 +218,11 @@ mod tests {
         let (name, said) = read(formats, "[2026-03-01T10:00:00.001Z] x 200 17");
         assert_eq!((name.as_str(), said[1].as_deref()), ("given", Some("200")));
     }
+
+    #[test]
+    fn absent_values_may_be_left_out() {
+        let formats = of_string("%START_TIME% %RESPONSE_CODE% [%UPSTREAM_CLUSTER%] %REQ(:AUTHORITY)%").unwrap();
+        let (name, said) = read(formats, "2026-03-01T10:00:00.001Z 503 [] app.app");
+        assert_eq!((name.as_str(), said[2].as_deref(), said[3].as_deref()), ("given", None, Some("app.app")));
+    }
 }

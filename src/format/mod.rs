@@ -131,7 +131,8 @@ pub struct Format {
 
 #[derive(Debug)]
 enum Reader {
-    Text(Box<text::Plan>),
+    /// Columns, and the same columns where absent values are left out.
+    Text(Box<[text::Plan; 2]>),
     Json(json::Keys, json::Shape),
     Pairs(pairs::Pairs),
     /// No plan: told by its shape.
@@ -223,7 +224,8 @@ impl Format {
 
     fn plan(format: &str, slots: &mut Slots) -> Result<Reader, Error> {
         let plan = text::Plan::new(&grammar::tokens(format)?, |name, argument| slots.of(name, argument));
-        Ok(Reader::Text(Box::new(plan)))
+        let omitting = plan.omitting();
+        Ok(Reader::Text(Box::new([plan, omitting])))
     }
 
     fn keys(shape: json::Shape) -> Reader {
@@ -234,7 +236,7 @@ impl Format {
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Misfit> {
         spans.clear();
         match &self.reader {
-            Reader::Text(plan) => plan.read(line, spans)?,
+            Reader::Text(plans) => plans[0].read(line, spans)?,
             Reader::Json(keys, _) => {
                 keys.read(line, spans)?;
                 settle(line, spans);
@@ -248,11 +250,17 @@ impl Format {
         Ok(())
     }
 
+    /// The same of a line of text from which absent values are left out.
+    fn read_omitting(&self, line: &[u8], spans: &mut Spans) -> bool {
+        spans.clear();
+        matches!(&self.reader, Reader::Text(plans) if plans[1].read(line, spans).is_ok())
+    }
+
     /// Writes a line of this format: `value` gives the text of a slot, none where it is absent. Nothing is written for
     /// lines that are told by their shape.
     pub fn write<'v>(&self, value: impl Fn(u8) -> Option<&'v [u8]>, out: &mut Vec<u8>) {
         match &self.reader {
-            Reader::Text(plan) => plan.write(value, out),
+            Reader::Text(plans) => plans[0].write(value, out),
             Reader::Json(keys, _) if self.slots().contains(&(Field::Direction as u8)) => {
                 keys.write(|slot| ambient::unsettled(&value, slot), out);
             }
@@ -265,7 +273,7 @@ impl Format {
     /// The slots that it fills; none where lines are told by their shape.
     pub fn slots(&self) -> Vec<u8> {
         match &self.reader {
-            Reader::Text(plan) => plan.slots().collect(),
+            Reader::Text(plans) => plans[0].slots().collect(),
             Reader::Json(keys, _) => keys.slots().collect(),
             Reader::Pairs(pairs) => pairs.slots().collect(),
             Reader::Shape => Vec::new(),
@@ -274,7 +282,7 @@ impl Format {
 
     /// Whether its lines are text that begins like a JSON object.
     fn looks_like_json(&self) -> bool {
-        matches!(&self.reader, Reader::Text(plan) if plan.lead().first() == Some(&b'{'))
+        matches!(&self.reader, Reader::Text(plans) if plans[0].lead().first() == Some(&b'{'))
     }
 
     fn is_json(&self) -> bool {
@@ -350,7 +358,9 @@ impl Formats {
 
     /// Whether the whole text is a line of a format that a user gave.
     pub fn is_given(&self, text: &[u8], spans: &mut Spans) -> bool {
-        self.list[..self.given].iter().any(|format| format.read(text, spans).is_ok())
+        let given = &self.list[..self.given];
+        given.iter().any(|format| format.read(text, spans).is_ok())
+            || given.iter().any(|format| format.read_omitting(text, spans))
     }
 
     /// Where the given format that gets furthest stops in a text that is no line of any: slot and byte.
@@ -376,7 +386,11 @@ impl Formats {
                 false
             }
         };
-        if let Some(given) = (0..self.given).find(|given| try_one(*given, spans)) {
+        let omitting = |numbers: std::ops::Range<usize>, spans: &mut Spans| {
+            numbers.into_iter().find(|number| self.list[*number].read_omitting(line, spans))
+        };
+        let given = (0..self.given).find(|given| try_one(*given, spans));
+        if let Some(given) = given.or_else(|| omitting(0..self.given, spans)) {
             *hint = given;
             return Ok(());
         }
@@ -391,15 +405,24 @@ impl Formats {
             return Ok(());
         }
         let first = Some(*hint).filter(|hint| (self.given..self.shape).contains(hint) && !self.list[*hint].is_json());
-        let others = (self.given..=self.shape).filter(|number| Some(*number) != first && !self.list[*number].is_json());
-        for number in first.into_iter().chain(others) {
-            if try_one(number, spans) {
-                *hint = number;
-                return Ok(());
-            }
+        let others = (self.given..self.shape).filter(|number| Some(*number) != first && !self.list[*number].is_json());
+        let found = first.into_iter().chain(others).find(|number| try_one(*number, spans));
+        let found = found
+            .or_else(|| if has_gap(line) { omitting(self.given..self.shape, spans) } else { None })
+            .or_else(|| try_one(self.shape, spans).then_some(self.shape));
+        if let Some(number) = found {
+            *hint = number;
+            return Ok(());
         }
         Err(furthest)
     }
+}
+
+/// Whether a value may be left out of a line of text: nothing stands between two blanks or two quotes, or behind the last
+/// blank.
+fn has_gap(line: &[u8]) -> bool {
+    let has = |gap: &[u8]| memchr::memmem::find(line, gap).is_some();
+    line.last() == Some(&b' ') || has(b"  ") || has(b"\"\"")
 }
 
 /// The more telling of two misfits, whichever came first.

@@ -28,6 +28,8 @@ struct Step {
     writer: Writer,
     /// Whether the value stands in quotes, so that a quote in it would not be Envoy's.
     quoted: bool,
+    /// How long a value is at least: where absent ones are left out, nothing may stand in their place.
+    least: usize,
     /// The literal behind the value; empty only for the last step.
     after: Box<[u8]>,
     /// How much of the literal belongs to the next value: all of it, where the format has nothing between the two.
@@ -85,6 +87,7 @@ impl Plan {
                         kind: field.map_or(operator::kind(name), |field| field.kind()),
                         writer: field.map_or(foreign, |field| field.writer()),
                         quoted,
+                        least: 1,
                         after: Box::default(),
                         shared: 0,
                     });
@@ -106,6 +109,19 @@ impl Plan {
         let protocol = memmem::Finder::new(b"HTTP/");
         let plan = Plan { lead, left: steps, middle, right, absent, absent_request, protocol, columns: None };
         Plan { columns: Columns::of(&plan), ..plan }
+    }
+
+    /// The same format as Envoy writes it with `omit_empty_values`: nothing stands where a `-` would. Times, the code and
+    /// the bytes are never absent. Source: Envoy's `SubstitutionFormatString`.
+    #[must_use]
+    pub fn omitting(&self) -> Plan {
+        const ALWAYS: [Field; 3] = [Field::ResponseCode, Field::BytesReceived, Field::BytesSent];
+        let mut plan = self.clone();
+        for step in plan.left.iter_mut().chain(&mut plan.middle).chain(&mut plan.right) {
+            let always = step.kind == Kind::Time || ALWAYS.iter().any(|field| *field as u8 == step.slot);
+            step.least = usize::from(always);
+        }
+        plan
     }
 
     /// Fills `spans` (which the caller has cleared) from one access line without its line end.
@@ -317,7 +333,7 @@ impl Step {
             Kind::Integer | Kind::Millis => {
                 let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
                 let len = digits.max(usize::from(rest.first() == Some(&b'-')));
-                return (len > 0 && self.ends(rest, len)).then_some(len);
+                return (len >= self.least && self.ends(rest, len)).then_some(len);
             }
             // Envoy's default layout has one length.
             Kind::Time if rest.get(23) == Some(&b'Z') && self.ends(rest, 24) => 24,
@@ -343,7 +359,7 @@ impl Step {
     fn accepts(&self, value: &[u8]) -> bool {
         match self.kind {
             Kind::Integer | Kind::Millis => {
-                !value.is_empty() && value.iter().all(u8::is_ascii_digit) || is_absent(value)
+                value.len() >= self.least && value.iter().all(u8::is_ascii_digit) || is_absent(value)
             }
             Kind::Address => {
                 // Without a port an IPv6 address can end in a letter.
@@ -353,16 +369,16 @@ impl Step {
                 value.last().is_some_and(last)
                     || bare(value)
                     || matches!(value, [b'/' | b'@' | b'e', ..])
-                    || (self.quoted && value.is_empty())
+                    || ((self.quoted || self.least == 0) && value.is_empty())
             }
             Kind::Time => value.first().is_some_and(u8::is_ascii_digit),
             Kind::Flags => {
-                is_absent(value) || !value.is_empty() && value.iter().all(|byte| !matches!(byte, b'"' | b' '))
+                is_absent(value) || value.len() >= self.least && value.iter().all(|byte| !matches!(byte, b'"' | b' '))
             }
             Kind::Text if self.slot == Field::Protocol as u8 => {
-                is_absent(value) || value.len() <= 8 && begins(value, b"HTTP")
+                is_absent(value) || value.len() <= 8 && begins(value, b"HTTP") || self.least == 0 && value.is_empty()
             }
-            Kind::Text => self.quoted || value.first().is_some_and(|first| *first != b'"'),
+            Kind::Text => self.quoted || value.first().map_or(self.least == 0, |first| *first != b'"'),
         }
     }
 }

@@ -130,7 +130,9 @@ impl Scanner<'_> {
             Payload::Text(span) => {
                 unescape(span.of(object).unwrap_or_default(), &mut plain);
                 around.open = peeled.envelope == "docker" && plain.last() != Some(&b'\n');
-                plain.truncate(plain.trim_ascii_end().len());
+                // A blank at the end stands before a value that was left out.
+                let ends = plain.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+                plain.truncate(plain.len() - ends);
                 if plain.contains(&0x1b) {
                     let coloured = std::mem::take(&mut plain);
                     envelope::strip_colour(&coloured, &mut plain);
