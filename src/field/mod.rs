@@ -8,6 +8,7 @@
 pub mod absence;
 pub mod detail;
 pub mod flag;
+pub mod layout;
 pub mod operator;
 pub mod outcome;
 pub mod reserved;

@@ -103,7 +103,7 @@ fn two(tens: u8, ones: u8) -> Option<i64> {
 }
 
 /// Up to nine digits of a second's fraction as microseconds.
-fn fraction(digits: &[u8]) -> Option<i64> {
+pub(super) fn fraction(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }

@@ -70,11 +70,12 @@ fn named(mut found: Vec<Format>) -> Vec<Format> {
 fn of_text(text: &str) -> Result<Format, Error> {
     let mut slots = Slots::default();
     let reader = Format::plan(text, &mut slots)?;
-    Ok(given(reader, slots.done()?))
+    given(reader, slots)
 }
 
-fn given(reader: Reader, extras: Vec<String>) -> Format {
-    Format { name: String::new(), summary: "given by the user".to_owned(), extras, reader }
+fn given(reader: Reader, slots: Slots) -> Result<Format, Error> {
+    let (extras, layouts) = slots.done()?;
+    Ok(Format { name: String::new(), summary: "given by the user".to_owned(), extras, layouts, reader })
 }
 
 fn of_object(object: &Value) -> Result<Format, Error> {
@@ -89,7 +90,7 @@ fn of_object(object: &Value) -> Result<Format, Error> {
     if needed.is_empty() {
         needed.push(keys.iter().map(|(key, _)| key.clone()).collect());
     }
-    Ok(given(Format::keys(json::Shape { keys, needed }), slots.done()?))
+    given(Format::keys(json::Shape { keys, needed }), slots)
 }
 
 /// Keys of an object and of the objects in it, `outer.inner`, with the slots of their commands. A value that mixes
@@ -217,6 +218,18 @@ mod tests {
         assert_eq!(formats[0].extras, ["NEW_THING", "UPSTREAM_WIRE_BYTES_SENT"]);
         let (name, said) = read(formats, "[2026-03-01T10:00:00.001Z] x 200 17");
         assert_eq!((name.as_str(), said[1].as_deref()), ("given", Some("200")));
+    }
+
+    #[test]
+    fn times_are_printed_as_the_format_says() {
+        let format =
+            "%START_TIME(%b %d %Y %H:%M:%S)% %RESPONSE_CODE% %DOWNSTREAM_PEER_CERT_V_END(%b %d)% %UPSTREAM_CLUSTER%";
+        let (name, said) = read(of_string(format).unwrap(), "Mar 01 2026 10:00:00 503 Apr 02 c");
+        assert_eq!(name, "given");
+        let expected = [Some("Mar 01 2026 10:00:00"), Some("503"), Some("c"), None];
+        assert_eq!(said.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+        let error = of_string("%START_TIME(%H:%M:%S)% %RESPONSE_CODE%").unwrap_err();
+        assert!(error.to_string().contains("`%H:%M:%S` needs a date with its year"), "{error}");
     }
 
     #[test]

@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::field::Field;
+use crate::field::layout::Layout;
+use crate::field::{Field, Kind};
 use crate::record::{EXTRA, SLOTS, Spans};
 use grammar::FormatError;
 
@@ -109,6 +110,11 @@ pub enum Error {
     /// Too many operators that the table does not know.
     #[error("more than {EXTRA} commands that logscan does not know")]
     TooManyExtras,
+    /// A layout of times by which no instant can be told.
+    #[error(
+        "the time layout `{0}` needs a date with its year and a time of day, or %s: without them no line says when"
+    )]
+    Layout(String),
     /// The file is no YAML.
     #[error("not YAML: {0}")]
     Yaml(String),
@@ -126,6 +132,8 @@ pub struct Format {
     pub summary: String,
     /// The commands outside of the table, in the order of their extra slots.
     pub extras: Vec<String>,
+    /// How it prints times, where that is not Envoy's own layout.
+    layouts: Vec<Layout>,
     reader: Reader,
 }
 
@@ -169,11 +177,20 @@ impl From<json::Broken> for Misfit {
 #[derive(Debug, Default)]
 struct Slots {
     extras: Vec<String>,
+    layouts: Vec<Layout>,
+    /// A layout that says too little.
+    poor: Option<String>,
 }
 
 impl Slots {
     fn of(&mut self, name: &str, argument: Option<&str>) -> u8 {
         if let Some(field) = Field::of_operator(name, argument) {
+            if let Some(argument) = argument.filter(|argument| field.kind() == Kind::Time && !argument.is_empty()) {
+                match Layout::compile(argument).filter(Layout::is_whole) {
+                    Some(layout) => self.layouts.push(layout),
+                    None => self.poor = Some(argument.to_owned()),
+                }
+            }
             return field as u8;
         }
         let printed = argument.map_or(name.to_owned(), |argument| format!("{name}({argument})"));
@@ -195,8 +212,13 @@ impl Slots {
         }
     }
 
-    fn done(self) -> Result<Vec<String>, Error> {
-        if self.extras.len() > EXTRA { Err(Error::TooManyExtras) } else { Ok(self.extras) }
+    /// The commands outside of the table, and the layouts of times.
+    fn done(self) -> Result<(Vec<String>, Vec<Layout>), Error> {
+        match self.poor {
+            Some(layout) => Err(Error::Layout(layout)),
+            None if self.extras.len() > EXTRA => Err(Error::TooManyExtras),
+            None => Ok((self.extras, self.layouts)),
+        }
     }
 }
 
@@ -219,7 +241,8 @@ impl Format {
             }
             _ => return Err(Error::Empty),
         };
-        Ok(Format { name: file.name.clone(), summary: file.summary.clone(), extras: slots.done()?, reader })
+        let (extras, layouts) = slots.done()?;
+        Ok(Format { name: file.name.clone(), summary: file.summary.clone(), extras, layouts, reader })
     }
 
     fn plan(format: &str, slots: &mut Slots) -> Result<Reader, Error> {
@@ -341,6 +364,7 @@ impl Formats {
             name: "by-shape".to_owned(),
             summary: "Envoy's lines in a layout that nobody described, as far as their shape tells".to_owned(),
             extras: Vec::new(),
+            layouts: Vec::new(),
             reader: Reader::Shape,
         });
         Ok(Formats { list, given, braced, json: json::Keys::new(&shapes), json_numbers, shape })
@@ -349,6 +373,11 @@ impl Formats {
     /// All formats, by number.
     pub fn list(&self) -> &[Format] {
         &self.list
+    }
+
+    /// How a format prints times, by its number; none where it is Envoy's own layout.
+    pub fn layouts(&self, number: usize) -> &[Layout] {
+        self.list.get(number).map_or(&[], |format| &format.layouts)
     }
 
     /// Whether a user gave formats, whose lines may begin in any way.

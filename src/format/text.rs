@@ -17,6 +17,7 @@ use middle::cut;
 pub(super) use middle::is_uuid;
 
 use super::grammar::Token;
+use crate::field::layout::Layout;
 use crate::field::{Field, Kind, Writer, operator};
 use crate::record::{Span, Spans};
 
@@ -32,6 +33,8 @@ struct Step {
     least: usize,
     /// The literal behind the value; empty only for the last step.
     after: Box<[u8]>,
+    /// How a time is printed, where the format says so.
+    layout: Option<Box<Layout>>,
     /// How much of the literal belongs to the next value: all of it, where the format has nothing between the two.
     shared: usize,
 }
@@ -82,12 +85,15 @@ impl Plan {
                     let slot = slot(name, argument.as_deref());
                     let field = Field::ALL.get(slot as usize);
                     let foreign = if operator::is_foreign(name) { Writer::Peer } else { Writer::Envoy };
+                    let kind = field.map_or(operator::kind(name), |field| field.kind());
+                    let layout = argument.as_deref().filter(|_| kind == Kind::Time).and_then(Layout::compile);
                     steps.push(Step {
                         slot,
-                        kind: field.map_or(operator::kind(name), |field| field.kind()),
+                        kind,
                         writer: field.map_or(foreign, |field| field.writer()),
                         quoted,
                         least: 1,
+                        layout: layout.map(Box::new),
                         after: Box::default(),
                         shared: 0,
                     });
@@ -337,6 +343,10 @@ impl Step {
             }
             // Envoy's default layout has one length.
             Kind::Time if rest.get(23) == Some(&b'Z') && self.ends(rest, 24) => 24,
+            Kind::Time if self.layout.is_some() => {
+                let len = self.layout.as_ref()?.len(rest)?;
+                return self.ends(rest, len).then_some(len);
+            }
             _ => match &*self.after {
                 // The last column: what Envoy writes there has no blanks.
                 [] if self.quoted || memchr(b' ', rest).is_none() => rest.len(),

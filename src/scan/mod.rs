@@ -234,10 +234,14 @@ impl<'f> Scanner<'f> {
     fn record(&mut self, record: Record<'_>, wrapped: Wrapped, line: Line<'_>) {
         let number = |field: Field| record.integer(field).unwrap_or(0);
         let duration = u32::try_from(number(Field::Duration)).unwrap_or(u32::MAX);
+        let layouts = self.formats.layouts(self.hint);
+        let laid_out = |text: &[u8]| layouts.iter().find_map(|layout| layout.read(text));
         let start = match (record.raw(Field::StartTime), record.raw(Field::EmitTime)) {
-            (Some(text), _) => self.clock.time(text),
+            (Some(text), _) => laid_out(text).or_else(|| self.clock.time(text)),
             // Written at the end.
-            (None, Some(text)) => value::time(text).map(|end| end.plus_millis(-i64::from(duration))),
+            (None, Some(text)) => {
+                laid_out(text).or_else(|| value::time(text)).map(|end| end.plus_millis(-i64::from(duration)))
+            }
             (None, None) => Some(Micros::NONE),
         };
         let Some(start) = start else {
