@@ -5,6 +5,7 @@
 //! believed; `right`, what Envoy writes after them, found from the line's end. A forged tail stays inside
 //! of the middle. Where the middle cuts in more than one way, the record is marked doubtful.
 
+mod bars;
 mod columns;
 mod middle;
 
@@ -214,7 +215,10 @@ impl Plan {
         }
         for number in (0..steps).rev() {
             let before = if number == 0 { self.last_literal() } else { &self.right[number - 1].after };
-            let found = rfind(&line[..end], before)?;
+            let mut found = rfind(&line[..end], before)?;
+            if before.last() == Some(&b'|') {
+                found = bars::start(line, found, end, before);
+            }
             if number == 0 {
                 return Some(found + before.len());
             }
@@ -351,6 +355,7 @@ impl Step {
                 // The last column: what Envoy writes there has no blanks.
                 [] if self.quoted || memchr(b' ', rest).is_none() => rest.len(),
                 [] => return None,
+                literal @ [b'|', ..] => bars::end(rest, literal)?,
                 [byte] => find_byte(rest, *byte)?,
                 literal => find(rest, literal)?,
             },

@@ -196,3 +196,38 @@ fn the_quick_way_reads_what_the_close_one_reads() {
     // Values with nothing, or with neither blanks nor quotes, between them.
     assert_eq!(without, ["istio-1.0-http", "kuma-tcp"]);
 }
+
+#[test]
+fn bars_in_a_value_do_not_end_it() {
+    let format = "%RESPONSE_CODE_DETAILS%|%UPSTREAM_TRANSPORT_FAILURE_REASON%|%UPSTREAM_CLUSTER%|%REQ(USER-AGENT)%|%UPSTREAM_CLUSTER_RAW%|%UPSTREAM_HOST%";
+    let tokens = crate::format::grammar::tokens(format).unwrap();
+    let mut next = 0;
+    let plan = Plan::new(&tokens, |name, argument| {
+        next += 1;
+        // The same field twice: the second one where nothing else is.
+        if next == 5 {
+            Field::RouteName as u8
+        } else {
+            Field::of_operator(name, argument).map_or(0, |field| field as u8)
+        }
+    });
+    for [details, reason, cluster, agent, raw, host] in [
+        ["via_upstream", "-", "outbound|80||a.b", "x|y", "inbound-vip|80|http|a", "1.1.1.1:80"],
+        ["a{b|c}", "TLS_error:|268:SSL|269:x:TLS_error_end", "PassthroughCluster", "-", "PassthroughCluster", "-"],
+        ["-", "-", "-", "-", "inbound|80||", "1.1.1.1:80"],
+    ] {
+        let line = [details, reason, cluster, agent, raw, host].join("|");
+        let mut spans = Spans::default();
+        plan.read(line.as_bytes(), &mut spans).unwrap();
+        for (field, value) in [
+            (Field::ResponseCodeDetails, details),
+            (Field::UpstreamTransportFailureReason, reason),
+            (Field::UpstreamCluster, cluster),
+            (Field::UserAgent, agent),
+            (Field::RouteName, raw),
+            (Field::UpstreamHost, host),
+        ] {
+            assert_eq!(text(&line, &spans, field), value, "{line}");
+        }
+    }
+}
