@@ -38,6 +38,11 @@ impl Span {
         self == Span::NONE
     }
 
+    /// Whether the bytes still hold JSON escapes.
+    pub const fn is_escaped(self) -> bool {
+        self.len & ESCAPED != 0
+    }
+
     /// The bytes of the value in its line.
     pub fn of(self, line: &[u8]) -> Option<&[u8]> {
         let at = self.at as usize;

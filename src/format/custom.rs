@@ -6,6 +6,7 @@
 
 use serde_json::Value;
 
+use super::text::Plan;
 use super::{Error, File, Format, Reader, Slots, grammar, json};
 use crate::field::Field;
 
@@ -32,7 +33,7 @@ const LONGEST: usize = 16 << 20;
 /// The formats that a `--format` argument means: a text, and if it is a JSON object, the same as JSON.
 pub fn of_string(text: &str) -> Result<Vec<Format>, Error> {
     let object = serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
-    let mut found = vec![of_text(text)?];
+    let mut found = vec![if object.is_some() { of_text(text)? } else { of_text(&unquoted(text))? }];
     found.extend(object.map(|object| of_object(&object)).transpose()?);
     Ok(named(found))
 }
@@ -42,6 +43,7 @@ pub fn of_file(text: &str) -> Result<Vec<Format>, Error> {
     if text.len() > LONGEST {
         return Err(Error::Nothing);
     }
+    let text = text.trim_start_matches('\u{feff}');
     if text.lines().any(|line| line.trim_start().starts_with("kind = ")) {
         return Ok(vec![Format::compile(&toml::from_str::<File>(text)?)?]);
     }
@@ -58,6 +60,17 @@ pub fn of_file(text: &str) -> Result<Vec<Format>, Error> {
         return if found.is_empty() { Err(Error::Nothing) } else { Ok(named(found)) };
     }
     of_string(text.trim())
+}
+
+/// A format as it comes out of a quoted string of YAML or JSON, escapes and all: Envoy prints no backslash of its own.
+fn unquoted(text: &str) -> String {
+    let text = text.trim_matches(['\r', '\n']);
+    let inner = ['"', '\''].into_iter().find_map(|quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    // A quote that begins a format may be its own; inside of a quoted one none stands without a backslash.
+    let inner = inner.filter(|inner| !inner.replace("\\\"", "").contains(['"', '\'']));
+    let text = inner.unwrap_or(text);
+    let ended = ["\\r\\n", "\\n"].into_iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text);
+    ended.replace("\\t", "\t").replace("\\\"", "\"")
 }
 
 fn named(mut found: Vec<Format>) -> Vec<Format> {
@@ -79,39 +92,39 @@ fn given(reader: Reader, slots: Slots) -> Result<Format, Error> {
 }
 
 fn of_object(object: &Value) -> Result<Format, Error> {
-    let (mut slots, mut keys) = (Slots::default(), Vec::new());
-    collect(object, "", DEPTH, &mut slots, &mut keys)?;
-    if keys.is_empty() {
+    let (mut slots, mut shape) = (Slots::default(), json::Shape::default());
+    collect(object, "", DEPTH, &mut slots, &mut shape)?;
+    if shape.keys.is_empty() {
         return Err(Error::Empty);
     }
     // Envoy can leave absent values out, but never the time.
-    let times = keys.iter().filter(|(_, slot)| *slot == Field::StartTime as u8).map(|(key, _)| vec![key.clone()]);
-    let mut needed: Vec<Vec<String>> = times.collect();
+    let is_time = |slot: u8| slot == Field::StartTime as u8;
+    let times = shape.keys.iter().filter(|(_, slot)| is_time(*slot)).map(|(key, _)| key);
+    let mixed = shape.mixed.iter().filter(|(_, plan)| plan.slots().any(is_time)).map(|(key, _)| key);
+    let mut needed: Vec<Vec<String>> = times.chain(mixed).map(|key| vec![key.clone()]).collect();
     if needed.is_empty() {
-        needed.push(keys.iter().map(|(key, _)| key.clone()).collect());
+        needed.push(shape.keys.iter().map(|(key, _)| key.clone()).collect());
     }
-    given(Format::keys(json::Shape { keys, needed }), slots)
+    given(Format::keys(json::Shape { needed, ..shape }), slots)
 }
 
 /// Keys of an object and of the objects in it, `outer.inner`, with the slots of their commands. A value that mixes
-/// text and commands is a column of its own; one without a command is none.
-fn collect(
-    object: &Value,
-    path: &str,
-    depth: usize,
-    slots: &mut Slots,
-    keys: &mut Vec<(String, u8)>,
-) -> Result<(), Error> {
+/// text and commands is a column of its own, and a plan reads what is in it; one without a command is none.
+fn collect(object: &Value, path: &str, depth: usize, slots: &mut Slots, shape: &mut json::Shape) -> Result<(), Error> {
     for (key, value) in object.as_object().into_iter().flatten() {
         let key = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
             Value::String(text) if text.contains('%') => match &grammar::tokens(text)?[..] {
                 [grammar::Token::Operator { name, argument }] => {
-                    keys.push((key, slots.of(name, argument.as_deref())));
+                    shape.keys.push((key, slots.of(name, argument.as_deref())));
                 }
-                _ => keys.push((key.clone(), slots.of(&key, None))),
+                tokens => {
+                    let plan = Plan::new(tokens, |name, argument| slots.of(name, argument));
+                    shape.keys.push((key.clone(), slots.extra(&key)));
+                    shape.mixed.push((key, plan));
+                }
             },
-            Value::Object(_) if depth > 0 => collect(value, &key, depth - 1, slots, keys)?,
+            Value::Object(_) if depth > 0 => collect(value, &key, depth - 1, slots, shape)?,
             _ => {}
         }
     }
@@ -218,6 +231,32 @@ mod tests {
         assert_eq!(formats[0].extras, ["NEW_THING", "UPSTREAM_WIRE_BYTES_SENT"]);
         let (name, said) = read(formats, "[2026-03-01T10:00:00.001Z] x 200 17");
         assert_eq!((name.as_str(), said[1].as_deref()), ("given", Some("200")));
+    }
+
+    #[test]
+    fn a_value_that_mixes_text_and_commands_gives_what_is_in_it() {
+        let format =
+            r#"{"at":"<%START_TIME%>","way":"to %REQ(:AUTHORITY)% by %UPSTREAM_CLUSTER%","c":"%RESPONSE_CODE%"}"#;
+        let line = r#"{"at":"<2026-03-01T10:00:00.001Z>","c":503,"way":"to app\"app by outbound|80||a.b"}"#;
+        let expected =
+            ["2026-03-01T10:00:00.001Z", "503", "outbound|80||a.b", "app\"app"].map(|text| Some(text.to_owned()));
+        assert_eq!(read(of_string(format).unwrap(), line).1, expected);
+    }
+
+    #[test]
+    fn what_surrounds_a_format_is_no_part_of_it() {
+        for text in [
+            format!("\u{feff}{FORMAT}\r\n"),
+            format!("{FORMAT}\\n"),
+            format!("\n{FORMAT}\\r\\n\n"),
+            format!("\"{FORMAT}\\n\"\n"),
+            format!("'{FORMAT}'"),
+        ] {
+            assert_eq!(read(of_file(&text).unwrap(), TEXT_LINE).1, expected(), "{text}");
+        }
+        let quoted = r#"%START_TIME%\t\"%RESPONSE_CODE%\" %UPSTREAM_CLUSTER%"#;
+        let said = read(of_string(quoted).unwrap(), "2026-03-01T10:00:00.001Z\t\"503\" c").1;
+        assert_eq!((said[1].as_deref(), said[2].as_deref()), (Some("503"), Some("c")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use memchr::memchr2;
 
+use super::text::Plan;
 use crate::field::Field;
 use crate::record::{Span, Spans};
 
@@ -26,6 +27,8 @@ pub struct Shape {
     pub keys: Vec<(String, u8)>,
     /// An object that has all keys of one of these sets is of this format; without sets, every object is.
     pub needed: Vec<Vec<String>>,
+    /// Keys whose values mix text and commands, with the plans that read them. They have a slot of their own too.
+    pub mixed: Vec<(String, Plan)>,
 }
 
 /// Compiled JSON formats: which key goes to which slot.
@@ -38,6 +41,8 @@ pub struct Keys {
     needed: Vec<Vec<u128>>,
     /// The keys of objects that are looked into.
     nests: Vec<Box<[u8]>>,
+    /// The slots of values that a plan reads.
+    mixed: Vec<(u8, Plan)>,
 }
 
 /// Byte offset at which the object stopped to fit.
@@ -56,6 +61,11 @@ impl Keys {
         let mut compiled = Keys::default();
         for (key, slot) in shapes.iter().flat_map(|shape| &shape.keys) {
             compiled.add(key.as_bytes(), *slot);
+        }
+        for (key, plan) in shapes.iter().flat_map(|shape| &shape.mixed) {
+            if let Some(number) = compiled.find(key.as_bytes()) {
+                compiled.mixed.push((compiled.list[number as usize].1, plan.clone()));
+            }
         }
         for shape in shapes {
             let bit = |key: &String| compiled.find(key.as_bytes()).map_or(0, |number| 1 << number);
@@ -103,6 +113,9 @@ impl Keys {
         })?;
         let fits = |sets: &Vec<u128>| sets.is_empty() || sets.iter().any(|set| seen & set == *set);
         let format = self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true })?;
+        for (slot, plan) in &self.mixed {
+            mix(line, *slot, plan, spans);
+        }
         // Istio 1.1.0 to 1.1.2 print the start time as the method.
         let time = spans.get(Field::StartTime).of(line);
         if time.is_some() && spans.get(Field::Method).of(line) == time {
@@ -159,6 +172,22 @@ impl Keys {
     /// The slots that the dictionary fills.
     pub fn slots(&self) -> impl Iterator<Item = u8> {
         self.list.iter().map(|(_, slot)| *slot)
+    }
+}
+
+/// Reads the value at a slot with its plan, as far as the fields in it are not known yet.
+fn mix(line: &[u8], slot: u8, plan: &Plan, spans: &mut Spans) {
+    let Some(span) = spans.slots.get(slot as usize).copied() else { return };
+    let (Some(value), mut found) = (span.of(line), Spans::default()) else { return };
+    if plan.read(value, &mut found).is_err() {
+        return;
+    }
+    for slot in plan.slots() {
+        let part = found.slots.get(slot as usize).copied().unwrap_or(Span::NONE);
+        if !part.is_none() && spans.slots.get(slot as usize).is_some_and(|known| known.is_none()) {
+            let part = part.shifted(span.at());
+            spans.set(slot, if span.is_escaped() { part.escaped() } else { part });
+        }
     }
 }
 
@@ -328,7 +357,7 @@ mod tests {
             ("request.id", Field::RequestId),
         ];
         let keys = keys.into_iter().map(|(key, field)| (key.to_owned(), field as u8)).collect();
-        Keys::new(&[Shape { keys, needed: vec![vec!["start_time".to_owned()]] }])
+        Keys::new(&[Shape { keys, needed: vec![vec!["start_time".to_owned()]], mixed: Vec::new() }])
     }
 
     fn read(line: &str) -> Result<Vec<Option<String>>, Broken> {

@@ -193,9 +193,13 @@ impl Slots {
             }
             return field as u8;
         }
-        let printed = argument.map_or(name.to_owned(), |argument| format!("{name}({argument})"));
+        self.extra(&argument.map_or(name.to_owned(), |argument| format!("{name}({argument})")))
+    }
+
+    /// The slot of what is called so and is no field.
+    fn extra(&mut self, printed: &str) -> u8 {
         let number = self.extras.iter().position(|known| *known == printed).unwrap_or_else(|| {
-            self.extras.push(printed);
+            self.extras.push(printed.to_owned());
             self.extras.len() - 1
         });
         (Field::COUNT + number).min(SLOTS) as u8
@@ -236,7 +240,7 @@ impl Format {
                 if file.kind == FileKind::Pairs {
                     Reader::Pairs(pairs::Pairs::new(keys))
                 } else {
-                    Format::keys(json::Shape { keys, needed: file.needed.clone() })
+                    Format::keys(json::Shape { keys, needed: file.needed.clone(), mixed: Vec::new() })
                 }
             }
             _ => return Err(Error::Empty),
