@@ -17,10 +17,12 @@ const KNOWN: &[(&str, &str)] = &[
     ("fluent-bit-merged.log", "pnch"),
     ("fluent-bit-processed.log", "pncht"),
     ("fluent-bit.log", "pncht"),
+    ("fluentd-file.log", "pncht"),
     ("fluentd.log", "pnch"),
     ("google-cloud-payload.log", "pnct"),
     ("google-cloud.json", "pnct"),
     ("google-cloud.log", "pnct"),
+    ("grep.log", ""),
     ("istio-json-pretty.json", ""),
     ("journal.log", "h"),
     ("kail-json.log", "pnc"),
@@ -54,6 +56,7 @@ const KNOWN: &[(&str, &str)] = &[
     ("stern.log", "pc"),
     ("syslog-5424.log", "ht"),
     ("syslog.log", "h"),
+    ("table.csv", ""),
     ("vector.log", "pncht"),
 ];
 

@@ -147,7 +147,7 @@ fn hostile_headers_move_nothing_that_envoy_writes() {
     let expected = std::fs::read_to_string(path("samples/hostile/hostile.expect.jsonl")).unwrap();
     let mut count = 0;
     for (line, expected) in log.split(|byte| *byte == b'\n').zip(expected.lines()) {
-        let start = logscan::envelope::message_start(line, logscan::envelope::begins_access).unwrap();
+        let start = logscan::envelope::access_start(line).unwrap();
         let (message, mut spans) = (&line[start..], Spans::default());
         formats.read(message, &mut 0, &mut spans).unwrap();
         let record = Record { line: message, spans: &spans };
@@ -182,7 +182,7 @@ fn published_lines_read_as_they_were_read_by_others() {
         };
         count += 1;
         let text = text.trim_end_matches(['\r', '\n']);
-        let Some(start) = logscan::envelope::message_start(text.as_bytes(), logscan::envelope::begins_access) else {
+        let Some(start) = logscan::envelope::access_start(text.as_bytes()) else {
             wrong.push(format!("{}: not recognised: {text}", entry["id"]));
             continue;
         };

@@ -9,17 +9,22 @@
 mod compose;
 mod container;
 mod cri;
+mod grep;
 pub mod json;
 mod kail;
 mod kubectl;
 mod kubetail;
 mod logcli;
+pub mod quoted;
+mod start;
 mod stern;
 mod syslog;
 mod tail;
 
+pub use start::{access_start, begins_access, message_start, word_starts};
+
 use crate::field::value::is_stamp;
-use crate::format::{pairs, shape};
+use start::MOST_WORDS;
 
 /// What an envelope says about the line in it. What it does not know is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,49 +78,14 @@ const PREFIXES: &[for<'w, 'a> fn(Words<'w, 'a>) -> Option<Peeled<'a>>] = &[
     kubetail::read,
     logcli::read,
     compose::read,
+    grep::read,
     container::read,
     tail::read,
     syslog::read,
 ];
 
-/// No envelopes have more words before the line than this: RFC 5424 has seven, one more may stand around it.
-const MOST_WORDS: usize = 9;
-
 /// How many envelopes may stand inside of each other.
 pub const DEPTH: usize = 4;
-
-/// Where the message of a line may begin: the starts of its first words.
-pub fn word_starts(line: &[u8]) -> impl Iterator<Item = usize> {
-    let next = |at: &usize| {
-        let end = word_end(line, *at)?;
-        Some(end + line[end..].iter().position(|byte| *byte != b' ')?)
-    };
-    std::iter::successors(Some(0), next).take(MOST_WORDS + 1)
-}
-
-/// The blank behind the word at `at`. Loki's labels are one word, though they hold blanks.
-fn word_end(line: &[u8], at: usize) -> Option<usize> {
-    let from = match line.get(at..at + 2) {
-        Some([b'{', first]) if first.is_ascii_lowercase() => at + memchr::memmem::find(&line[at..], b"\"}")?,
-        _ => at,
-    };
-    Some(from + memchr::memchr(b' ', &line[from..])?)
-}
-
-/// Where the message of a line begins, or `None` if it is not one that an Envoy or an agent writes.
-pub fn message_start(line: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    word_starts(line).find(|at| begins(&line[*at..]))
-}
-
-/// Whether an access line may begin here.
-pub fn begins_access(text: &[u8]) -> bool {
-    match text {
-        [b'[', rest @ ..] if is_stamp(rest, b'T') => true,
-        [b'{', rest @ ..] => rest.trim_ascii_start().first() == Some(&b'"'),
-        [b'A', ..] => text.strip_prefix(b"ACCESS [").is_some_and(|rest| is_stamp(rest, b'T')),
-        _ => pairs::begins(text) || shape::begins(text),
-    }
-}
 
 /// What the words in `prefix` (the line up to its message) say; `None` if no envelope writes such words.
 pub fn peel(prefix: &[u8]) -> Option<Peeled<'_>> {
@@ -132,7 +102,12 @@ pub fn peel(prefix: &[u8]) -> Option<Peeled<'_>> {
     if count == 0 {
         return Some(Peeled::new("none"));
     }
-    nested(&words[..count], DEPTH)
+    nested(&words[..count], DEPTH).or_else(|| {
+        // A searched file's name stands at the first word without a blank.
+        let (outer, first) = grep::before(words[0])?;
+        words[0] = first;
+        nested(&words[..count], DEPTH).map(|inner| inner.inside(outer))
+    })
 }
 
 /// The envelope that takes all of the words, or one that takes the first and others that take the rest.

@@ -48,6 +48,12 @@ fn every_prefix_is_told_by_its_words() {
         (format!("<34>1 {T} node-1 envoy 12 - - "), ["syslog", "-", "-", "-", "node-1"]),
         (format!("[pod/web-1/istio-proxy] {T} {T} stdout F "), ["cri", "-", "web-1", "istio-proxy", "-"]),
         (format!("collector-x1 vector {T} stdout F "), ["cri", "-", "collector-x1", "vector", "-"]),
+        ("proxy.log:".into(), ["grep", "-", "-", "-", "-"]),
+        ("12:".into(), ["grep", "-", "-", "-", "-"]),
+        ("logs/web-7948dffbdd-p44xx.log-12-".into(), ["grep", "-", "web-7948dffbdd-p44xx", "-", "-"]),
+        (format!("c/web-1_shop_istio-proxy-{id}.log:12:{T} stdout F "), ["cri", "shop", "web-1", "istio-proxy", "-"]),
+        ("all.log:12:web-1 istio-proxy ".into(), ["stern", "-", "web-1", "istio-proxy", "-"]),
+        (format!("web-1\tistio-proxy\t{T} "), ["stern", "-", "web-1", "istio-proxy", "-"]),
     ] {
         let peeled = peel(prefix.as_bytes()).unwrap_or_else(|| panic!("no envelope: {prefix}"));
         assert_eq!(told(&peeled), expected, "{prefix}");
@@ -140,13 +146,4 @@ fn colour_is_taken_out_and_nothing_else() {
     let mut out = Vec::new();
     strip_colour(b"\x1b[96mpod\x1b[0m \x1b[1;92mc\x1b[0m a\x00b\x1b[", &mut out);
     assert_eq!(out, b"pod c a\x00b");
-}
-
-#[test]
-fn a_message_begins_at_a_word() {
-    assert_eq!(message_start(b"pod c [2020-07-23T14:26:27.081Z] x", begins_access), Some(6));
-    assert_eq!(message_start(b"pod[2020-07-23T14:26:27.081Z] x", begins_access), None);
-    assert_eq!(message_start(b"pod c [2019-09-11 10:00:00.123] x", begins_access), None);
-    let loki = b"2024-08-07T09:34:15Z {app=\"a b\", pod=\"c\"}   [2020-07-23T14:26:27.081Z] x";
-    assert_eq!(message_start(loki, begins_access), Some(44));
 }

@@ -21,10 +21,19 @@ pub struct Pairs {
     keys: Vec<(Box<[u8]>, u8)>,
 }
 
-/// Whether an access line of this kind may begin here. The time may be missing, as in lines that people paste.
+/// The messages of access lines, as far as they are known.
+const MESSAGES: [&[u8]; 4] = [b"connection complete", b"connection opened", b"connection failed", b"request complete"];
+
+/// Whether an access line of this kind may begin here. The time may be missing, as in lines that people paste; then prose
+/// could have the same words.
 pub fn begins(text: &[u8]) -> bool {
+    // Most words in which a line may begin are told by their first letter to be none of these.
     let may = |first: &u8| first.is_ascii_digit() || LEVELS.iter().any(|level| level[0].eq_ignore_ascii_case(first));
-    text.first().is_some_and(may) && head(text).is_some()
+    let says = |(_, message): (usize, usize)| {
+        let said = &text[message..];
+        MESSAGES.iter().any(|known| said.starts_with(known)) || memchr::memmem::find(said, b"src.addr=").is_some()
+    };
+    text.first().is_some_and(may) && head(text).is_some_and(says)
 }
 
 /// Where the time ends (0 without one), and where the message begins.
@@ -187,6 +196,9 @@ mod tests {
             "",
         ] {
             assert!(read(line).is_err(), "{line}");
+        }
+        for line in ["error access denied for user=x", "2024-08-21T15:32:05.754291Z info access log configured"] {
+            assert!(!begins(line.as_bytes()), "{line}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! are told by what they are; what does not fit is left out, never guessed from its place. All plans are tried
 //! before this reader. Source of the shapes: the layouts that Envoy's and Istio's releases share.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr2, memmem};
 
 use super::text::Fault;
 use crate::field::Field;
@@ -26,9 +26,8 @@ pub fn begins(text: &[u8]) -> bool {
     match text.first() {
         Some(b'[') => text.get(1) == Some(&b' ') && is_stamp(text[1..].trim_ascii_start(), b'T'),
         Some(b'"') => request(text, 0).is_some(),
-        Some(first) if first.is_ascii_digit() && is_stamp(text, b'T') => {
-            memchr(b' ', text).is_some_and(|end| text[..end].ends_with(b"]") && request(text, end + 1).is_some())
-        }
+        Some(first) if first.is_ascii_digit() && is_stamp(text, b'T') => memchr2(b' ', b'\t', text)
+            .is_some_and(|end| text[..end].ends_with(b"]") && request(text, end + 1).is_some()),
         _ => false,
     }
 }
@@ -54,7 +53,7 @@ pub fn read(line: &[u8], spans: &mut Spans) -> Result<(), Fault> {
             return Err(fault(Field::XForwardedFor, line.len()));
         }
         loose(line, &columns, spans);
-        return Ok(());
+        return said_enough(spans).ok_or(fault(Field::UpstreamHost, line.len()));
     }
     let tail = if values.len() > 5 { &rest[9..] } else { tail };
     let bare = tail.iter().take_while(|column| !column.quoted).count();
@@ -79,7 +78,13 @@ pub fn read(line: &[u8], spans: &mut Spans) -> Result<(), Fault> {
         spans.set(field as u8, column.span());
     }
     trail(line, tail, before.iter().all(|column| column.quoted), spans);
-    Ok(())
+    said_enough(spans).ok_or(fault(Field::UpstreamHost, line.len()))
+}
+
+/// A line without a time has addresses at least, or it may be anybody's.
+fn said_enough(spans: &Spans) -> Option<()> {
+    let said = [Field::StartTime, Field::UpstreamHost, Field::DownstreamRemoteAddress];
+    said.iter().any(|field| !spans.get(*field).is_none()).then_some(())
 }
 
 /// The time in its brackets, as far as it is there; gives where the request begins.

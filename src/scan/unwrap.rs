@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use super::{Line, Scanner};
 use crate::envelope::json::{self, Payload};
-use crate::envelope::{self, Peeled, begins_access, message_start, peel, word_starts};
+use crate::envelope::{self, Peeled, access_start, message_start, peel, quoted, word_starts};
 use crate::event;
 use crate::field::value::{self, Micros};
 use crate::format::Misfit;
@@ -80,11 +80,23 @@ impl Scanner<'_> {
     /// Reads `text`, the line or what was in its envelopes.
     pub(super) fn text(&mut self, line: Line<'_>, text: &[u8], around: Around, spans: &mut Spans) {
         let given = if self.formats.has_given() { self.given_start(text, spans) } else { None };
-        let Some(start) = given.or_else(|| message_start(text, begins_access)) else {
+        let Some(mut start) = given.or_else(|| access_start(text)) else {
             return self.other(line, text, around, spans);
         };
-        let (prefix, message) = text.split_at(start);
-        let wrapped = self.wrapped(prefix).map(|inner| inner.inside(around.wrapped));
+        if given.is_none() && start > 0 && text[start - 1] == b'"' {
+            return self.quoted(line, text, start, around, spans);
+        }
+        let mut wrapped = self.wrapped(&text[..start]);
+        if given.is_none()
+            && wrapped.is_none()
+            && let Some(object) = memchr::memmem::find(&text[..start], b"{\"")
+        {
+            // What begins inside of an object's string is still escaped: the object is the line.
+            start = object;
+            wrapped = self.wrapped(&text[..start]);
+        }
+        let (_, message) = text.split_at(start);
+        let wrapped = wrapped.map(|inner| inner.inside(around.wrapped));
         let outer = Around { wrapped: wrapped.unwrap_or(around.wrapped), ..around };
         // The runtime's objects are told by their first key: no need to look for an access record's keys.
         if given.is_none() && message.starts_with(b"{\"log\":\"") && self.object(line, message, outer, spans) {
@@ -104,7 +116,7 @@ impl Scanner<'_> {
                 self.record(Record { line: message, spans }, wrapped, line);
             }
             (Err(Misfit::Foreign), _) if self.object(line, message, outer, spans) => {}
-            (Err(Misfit::At { slot, at }), Some(_)) if message.first() != Some(&b'{') || is_access_object(message) => {
+            (Err(Misfit::At { slot, at }), Some(_)) if is_access(message) => {
                 self.misfit(line, message, around.open, slot, at as usize);
             }
             // A word that looks like a time, in a line that no collector wrapped: not ours.
@@ -142,6 +154,19 @@ impl Scanner<'_> {
         self.text(line, &plain, around, spans);
         self.spare.push(plain);
         true
+    }
+
+    /// Reads what stands in quotes from `start` on.
+    fn quoted(&mut self, line: Line<'_>, text: &[u8], start: usize, outer: Around, spans: &mut Spans) {
+        if outer.depth == envelope::DEPTH {
+            return self.other(line, text, outer, spans);
+        }
+        let envelope = self.envelope(quoted::NAME);
+        let wrapped = Wrapped { envelope, ..Wrapped::NOTHING }.inside(outer.wrapped);
+        let mut plain = self.spare.pop().unwrap_or_default();
+        quoted::open(&text[start..], &mut plain);
+        self.text(line, &plain, Around { wrapped, depth: outer.depth + 1, ..outer }, spans);
+        self.spare.push(plain);
     }
 
     /// Adds what a collector merged into the access record itself.
@@ -265,8 +290,14 @@ impl Scanner<'_> {
     }
 }
 
-/// Whether a damaged JSON object was an access record.
-fn is_access_object(message: &[u8]) -> bool {
+/// Whether a line that did not read was an access line: an object by its keys, text by its time. A request alone may be any
+/// server's.
+fn is_access(message: &[u8]) -> bool {
     let has = |key: &[u8]| memchr::memmem::find(message, key).is_some();
-    has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
+    match message.first() {
+        Some(b'{') => {
+            has(b"\"response_flags\"") || has(b"\"downstream_remote_address\"") || has(b"\"upstream_cluster\"")
+        }
+        first => first != Some(&b'"'),
+    }
 }
