@@ -7,6 +7,8 @@
 
 use serde_json::{Value, json};
 
+use crate::field::value::is_stamp;
+
 /// Arrays under these keys hold records, if no record has begun.
 const RECORDS: [&[u8]; 7] = [b"events", b"entries", b"result", b"streams", b"hits", b"logs", b"Records"];
 /// Documents of one line begin like this, without blanks; other objects of one line are records.
@@ -23,6 +25,8 @@ const STARTS: [&[u8]; 9] = [
 ];
 /// A record of more bytes than this is passed on as it is, in pieces.
 const LONGEST: usize = 64 << 20;
+/// So many blanks behind a bracket and it is none of a document.
+const MOST_BLANKS: usize = 4096;
 /// How deep brackets are followed.
 const DEEPEST: usize = 512;
 /// An open array of records.
@@ -45,12 +49,14 @@ pub(super) struct Document {
     holder: bool,
     /// Between documents, in a line of somebody else.
     foreign: bool,
+    /// An outermost bracket of which what follows tells whether it opens anything, and the blanks behind it.
+    held: Vec<u8>,
 }
 
 impl Document {
-    /// Whether a source is such a document.
+    /// Whether such a document begins here, at the start of a line.
     pub(super) fn begins(head: &[u8]) -> bool {
-        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        let head = head.trim_ascii_start();
         let behind = head.get(1..).unwrap_or_default();
         let first = behind.trim_ascii_start();
         let spread = behind[..behind.len() - first.len()].contains(&b'\n');
@@ -62,8 +68,14 @@ impl Document {
                 let start: Vec<u8> = line.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).take(64).collect();
                 STARTS.iter().any(|known| start.starts_with(known))
             }
-            _ => false,
+            _ => matches!(behind_stamp(head).map(<[u8]>::trim_ascii_start), Some([b'"', ..])),
         }
+    }
+
+    /// Whether more has to be seen to know: so far there is only a bracket at the end of a line.
+    pub(super) fn may_begin(head: &[u8]) -> bool {
+        let blank = |text: &[u8]| text.trim_ascii().is_empty();
+        matches!(head.trim_ascii(), [b'[' | b'{']) || behind_stamp(head).is_some_and(blank)
     }
 
     /// Takes the next bytes; whole records go to `out`, each with a line end.
@@ -83,15 +95,28 @@ impl Document {
         if ended && !self.text.is_empty() && (self.record.is_some() || !self.holder) {
             self.give(out);
         }
+        if ended {
+            out.append(&mut self.held);
+        }
     }
 
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
+        if !self.held.is_empty() {
+            if byte.is_ascii_whitespace() && self.held.len() < MOST_BLANKS {
+                return self.held.push(byte);
+            }
+            self.settle(byte, out);
+        }
         if self.foreign {
+            if byte == b'{' {
+                return self.held.push(byte);
+            }
             self.foreign = byte != b'\n';
             return out.push(byte);
         }
         match byte {
             _ if byte.is_ascii_whitespace() => {}
+            b'{' | b'[' if self.open.is_empty() => self.held.push(byte),
             b'{' | b'[' => self.begin(byte, out),
             _ if self.open.is_empty() && byte != b',' => {
                 self.foreign = true;
@@ -106,6 +131,24 @@ impl Document {
             }
             _ => self.text.push(byte),
         }
+    }
+
+    /// Whether the bracket that was held opens something is told by the byte behind it: a text line begins with one too.
+    /// Behind words an object begins only where they end their line with it, as `aws logs tail --format json` prints them.
+    fn settle(&mut self, next: u8, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        let spread = held.contains(&b'\n');
+        let opens = match (held[0], next) {
+            (b'{', b'"') => !self.foreign || spread,
+            (b'{', b'}') | (b'[', b'{' | b'[' | b'"' | b']') => !self.foreign,
+            _ => false,
+        };
+        if opens {
+            self.foreign = false;
+            return self.begin(held[0], out);
+        }
+        self.foreign = !spread;
+        out.extend_from_slice(&held);
     }
 
     fn begin(&mut self, byte: u8, out: &mut Vec<u8>) {
@@ -189,6 +232,12 @@ impl Document {
     }
 }
 
+/// What stands behind a line that begins with a time and ends with a bracket, `TIME STREAM {`.
+fn behind_stamp(head: &[u8]) -> Option<&[u8]> {
+    let (line, behind) = head.split_at(memchr::memchr(b'\n', head)?);
+    (is_stamp(head, b'T') && line.trim_ascii_end().ends_with(b" {")).then_some(behind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::lines::tests::joined;
@@ -213,6 +262,26 @@ mod tests {
         assert_eq!(
             joined(r#"{"took":1,"hits":{"total":1,"hits":[{"_id":"i","_source":{"message":"x"}}]}}"#),
             "{\"message\":\"x\"}\n"
+        );
+    }
+
+    #[test]
+    fn words_before_an_object_stay_before_it() {
+        const TIME: &str = "2024-08-07T09:34:15.747000+00:00 a/b";
+        let object = "{\n    \"a\": 1,\n    \"b\": \"{\"\n}\n";
+        let line = "{\"a\":1,\"b\":\"{\"}\n";
+        assert_eq!(
+            joined(&format!("{TIME} {object}{TIME} text {{ x\n{TIME} {object}")),
+            format!("{TIME} {line}{TIME} text {{ x\n{TIME} {line}")
+        );
+    }
+
+    #[test]
+    fn lines_of_text_among_objects_stay_as_they_are() {
+        let text = "[2026-03-01T10:00:00.001Z] \"- - -\" 0 UF\n{web-1} x [ 1\n[a] {\n+ b\n";
+        assert_eq!(
+            joined(&format!("{{\n \"a\": 1\n}}\n{text}[\n{{\"b\": 2}}]\n{text}")),
+            format!("{{\"a\":1}}\n{text}{{\"b\":2}}\n{text}")
         );
     }
 

@@ -1,5 +1,6 @@
 //! `Lines`: makes one line of one record where a source spreads it over several: JSON documents (`document`) and what a
-//! container runtime cut (`runtime`). Told by the source's first bytes; everything else passes through untouched.
+//! container runtime cut (`runtime`). Told by the first of a source's first lines that is of these; everything else passes
+//! through untouched.
 
 use std::io::{self, Read};
 
@@ -10,6 +11,8 @@ use super::runtime::Runtime;
 pub struct Lines<R> {
     reader: R,
     layout: Layout,
+    /// What was read and could not be told yet.
+    rest: Vec<u8>,
     /// What is ready to be given out, and how far it was.
     ready: Vec<u8>,
     given: usize,
@@ -17,35 +20,65 @@ pub struct Lines<R> {
 }
 
 enum Layout {
-    /// Not yet told.
-    Unknown,
+    /// Not yet told, though so many lines and bytes were passed on.
+    Unknown {
+        lines: usize,
+        bytes: usize,
+    },
     /// A record a line.
     Plain,
     Document(Document),
     Runtime(Runtime),
 }
 
-/// The first bytes of a source say enough by here.
-const HEAD: usize = 128;
+/// A layout shows in so many lines, in so many bytes: what comes before it are notes, and what is left of a record whose
+/// start was cut off.
+const LINES: usize = 100;
+const NEAR: usize = 64 << 10;
+
+/// What some editors and shells put before the first line.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R: Read> Lines<R> {
     /// Reads from `reader`.
     pub fn new(reader: R) -> Lines<R> {
-        Lines { reader, layout: Layout::Unknown, ready: Vec::new(), given: 0, ended: false }
+        let layout = Layout::Unknown { lines: 0, bytes: 0 };
+        Lines { reader, layout, rest: Vec::new(), ready: Vec::new(), given: 0, ended: false }
     }
 
-    /// What the first bytes tell; none as long as they tell nothing.
-    fn told(head: &[u8], ended: bool) -> Option<Layout> {
-        if Document::begins(head) {
-            return Some(Layout::Document(Document::default()));
+    /// Passes lines on until one tells the layout. A whole line is never held back, unless it ends with the bracket of an
+    /// object: whoever writes to a pipe may write the next one much later.
+    fn tell(&mut self) {
+        while let Layout::Unknown { lines, bytes } = self.layout {
+            if bytes == 0 && MARK.starts_with(&self.rest[..self.rest.len().min(MARK.len())]) {
+                if self.rest.len() < MARK.len() && !self.ended {
+                    return;
+                }
+                if self.rest.len() >= MARK.len() {
+                    self.rest.drain(..MARK.len());
+                }
+            }
+            let line = memchr::memchr(b'\n', &self.rest).map(|end| end + 1);
+            let blank = line.is_some_and(|end| self.rest[..end].trim_ascii().is_empty());
+            if !blank && Document::begins(&self.rest) {
+                self.layout = Layout::Document(Document::default());
+                return;
+            }
+            if !blank && Runtime::begins(&self.rest) {
+                self.layout = Layout::Runtime(Runtime::default());
+                return;
+            }
+            let open = !blank && Document::may_begin(&self.rest);
+            if !self.ended && self.rest.len() < NEAR && (line.is_none() || open) {
+                return;
+            }
+            let Some(end) = line.filter(|_| lines < LINES && bytes < NEAR) else {
+                self.layout = Layout::Plain;
+                return;
+            };
+            self.ready.extend(self.rest.drain(..end));
+            self.layout = Layout::Unknown { lines: lines + 1, bytes: bytes + end };
         }
-        if Runtime::begins(head) {
-            return Some(Layout::Runtime(Runtime::default()));
-        }
-        // `[` or `{` alone on its line: what follows decides.
-        let open = matches!(head.trim_ascii(), [] | [b'[' | b'{'] | b"\xef" | b"\xef\xbb" | b"\xef\xbb\xbf");
-        let line = head.trim_ascii_start().contains(&b'\n');
-        (ended || head.len() >= HEAD || !open && line).then_some(Layout::Plain)
     }
 
     fn fill(&mut self) -> io::Result<()> {
@@ -53,14 +86,16 @@ impl<R: Read> Lines<R> {
         let read = self.reader.read(&mut piece)?;
         piece.truncate(read);
         self.ended = read == 0;
-        if let Layout::Unknown = self.layout {
-            self.ready.append(&mut piece);
-            let Some(layout) = Self::told(&self.ready, self.ended) else { return Ok(()) };
-            self.layout = layout;
-            piece = std::mem::take(&mut self.ready);
+        if let Layout::Unknown { .. } = self.layout {
+            self.rest.append(&mut piece);
+            self.tell();
+            if let Layout::Unknown { .. } = self.layout {
+                return Ok(());
+            }
+            piece = std::mem::take(&mut self.rest);
         }
         match &mut self.layout {
-            Layout::Unknown | Layout::Plain => self.ready.append(&mut piece),
+            Layout::Unknown { .. } | Layout::Plain => self.ready.append(&mut piece),
             Layout::Document(document) => document.push(&piece, self.ended, &mut self.ready),
             Layout::Runtime(runtime) => runtime.push(&piece, self.ended, &mut self.ready),
         }
@@ -70,17 +105,15 @@ impl<R: Read> Lines<R> {
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.ready.len() || matches!(self.layout, Layout::Unknown) {
+        while self.given == self.ready.len() {
             if matches!(self.layout, Layout::Plain) {
                 return self.reader.read(into);
             }
             if self.ended {
                 return Ok(0);
             }
-            if self.given == self.ready.len() {
-                self.ready.clear();
-                self.given = 0;
-            }
+            self.ready.clear();
+            self.given = 0;
             self.fill()?;
         }
         let ready = &self.ready[self.given..];
@@ -126,6 +159,40 @@ pub(super) mod tests {
             ["", "\n", "a\nb", "[2020-07-23T14:26:27.081Z] x\n{\"a\":1}\n", "{\"a\":1}\n[1]\n", "[", "{", "  \n \n"]
         {
             assert_eq!(joined(input), input);
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_layout_does_not_hide_it() {
+        let piece = "2026-03-01T10:00:00.1Z stdout P a\n2026-03-01T10:00:00.2Z stdout F b\n";
+        let joined_piece = " +\n2026-03-01T10:00:00.2Z stdout F ab\n";
+        let object = "{\n  \"a\": 1\n}\n";
+        for before in
+            ["\n", "  \n\n", "========= Previous log =========\n", "  \"cut\": 2\n}\n", "[2026-03-01T10:00:00.1Z] x\n"]
+        {
+            assert_eq!(joined(&format!("{before}{piece}")), format!("{before}{joined_piece}"));
+            assert_eq!(joined(&format!("{before}{object}")), format!("{before}{{\"a\":1}}\n"));
+            assert_eq!(joined(&format!("\u{feff}{before}{object}")), format!("{before}{{\"a\":1}}\n"));
+        }
+        assert_eq!(joined(&format!("\u{feff}{piece}")), joined_piece);
+        let far = "note\n".repeat(LINES + 1);
+        assert_eq!(joined(&format!("{far}{object}")), format!("{far}{object}"));
+    }
+
+    #[test]
+    fn a_whole_first_line_does_not_wait_for_the_next() {
+        /// Gives one line, and panics when it is asked for more.
+        struct Live(Option<&'static [u8]>);
+        impl Read for Live {
+            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+                let line = self.0.take().expect("there is only one line yet");
+                into[..line.len()].copy_from_slice(line);
+                Ok(line.len())
+            }
+        }
+        for line in ["\n", "[2026-03-01T10:00:00.1Z] x\n", "2026-03-01T10:00:00.1Z s x\n", "{\"a\":1}\n"] {
+            let mut into = [0; 100];
+            assert_eq!(Lines::new(Live(Some(line.as_bytes()))).read(&mut into).unwrap(), line.len());
         }
     }
 }

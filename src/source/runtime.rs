@@ -33,7 +33,7 @@ struct Piece<'a> {
 }
 
 impl Runtime {
-    /// Whether a source is written by a runtime.
+    /// Whether a runtime wrote this, from the start of a line on.
     pub(super) fn begins(head: &[u8]) -> bool {
         head.starts_with(b"{\"log\":\"") || cri(head).is_some()
     }
