@@ -1,10 +1,13 @@
-//! Compressed bytes, told by their first ones and not by a name; one around the other as well.
+//! Compressed bytes, told by their first ones and not by a name; one around the other as well. Text in UTF-16 is told and
+//! taken off in the same way.
 //!
 //! Sources: RFC 1952 (gzip), RFC 8878 (Zstandard), the bzip2, xz and LZ4 frame formats.
 
 use std::io::{self, BufReader, Chain, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::utf16::Utf16;
 
 /// Any bytes.
 pub type Bytes = Box<dyn Read + Send>;
@@ -113,6 +116,8 @@ fn decoder(head: &[u8]) -> Option<Decoder> {
             let stream = liblzma::stream::Stream::new_stream_decoder(256 << 20, liblzma::stream::CONCATENATED)?;
             Ok(Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream)))
         }),
+        [0xff, 0xfe, ..] => Some(|bytes| Ok(Box::new(Utf16::new(bytes, u16::from_le_bytes)))),
+        [0xfe, 0xff, ..] => Some(|bytes| Ok(Box::new(Utf16::new(bytes, u16::from_be_bytes)))),
         [0x04, 0x22, 0x4d, 0x18, ..] => Some(|bytes| Ok(Box::new(Frames(lz4_flex::frame::FrameDecoder::new(bytes))))),
         _ => None,
     }
@@ -239,6 +244,8 @@ mod tests {
             let cut = all(packed[..packed.len() - 3].to_vec());
             assert!(cut.is_err() || packed[0] == 4, "{packed:x?}");
         }
+        let wide: Vec<u8> = "\u{feff}one\ntwo\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(all(gzip(&wide)).unwrap(), TEXT);
         assert_eq!(all(TEXT.to_vec()).unwrap(), TEXT);
         assert_eq!(all(Vec::new()).unwrap(), b"");
     }

@@ -11,6 +11,7 @@ pub mod expand;
 pub mod lines;
 pub mod place;
 mod runtime;
+mod utf16;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
