@@ -117,8 +117,9 @@ fn written(line: &[u8]) -> Option<Micros> {
     const NEAR: usize = 64;
     let stamp = |at: &usize| is_stamp(&line[*at..], b'T') || is_stamp(&line[*at..], b' ');
     let at = (0..line.len().min(NEAR)).find(stamp).or_else(|| {
-        let key = memchr::memmem::find(line, b"\"time\":\"")?;
-        Some(key + 8).filter(|at| is_stamp(&line[*at..], b'T'))
+        let behind = |key: &[u8]| memchr::memmem::find(line, key).map(|at| at + key.len());
+        let at = behind(b"\"time\":\"").or_else(|| behind(b"\"timestamp\":\""))?;
+        is_stamp(&line[at..], b'T').then_some(at)
     })?;
     let text = &line[at..];
     let end = text.iter().skip(11).position(|byte| !byte.is_ascii_digit() && !b":.+-Z".contains(byte));

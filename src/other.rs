@@ -5,6 +5,7 @@
 use crate::envelope::message_start;
 use crate::field::value::is_stamp;
 use crate::format::json::members;
+use crate::record::Span;
 
 /// What a line is that is no access line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,19 +73,32 @@ impl Other {
 }
 
 /// What wrote a JSON object: the agent and ztunnel name a scope, Envoy's is `envoy config` or, in old releases, `config`.
+/// Without a scope the agent is told by its keys and its times, which have six digits behind the point; other loggers share
+/// the keys.
 fn object(text: &[u8]) -> Other {
-    let (mut keys, mut scope) = (0, None);
+    const KEYS: [&str; 8] = ["level", "time", "msg", "message", "scope", "severity", "timestamp", "logger"];
+    let mut spans = [Span::NONE; KEYS.len()];
     let whole = members(text, |key, span| {
-        keys += usize::from([&b"level"[..], b"time", b"scope", b"msg", b"message"].contains(&key));
-        if key == b"scope" {
-            scope = span.of(text);
+        if let Some(number) = KEYS.iter().position(|known| known.as_bytes() == key) {
+            spans[number] = span;
         }
     });
-    match scope.filter(|_| whole.is_ok() && keys >= 3) {
-        Some(scope) if scope.starts_with(b"envoy") || scope == b"config" => Other::Envoy,
-        Some(_) => Other::Agent,
-        None => Other::Json,
+    if whole.is_err() {
+        return Other::Json;
     }
+    let [level, time, msg, message, scope, severity, timestamp, logger] = spans.map(|span| span.of(text));
+    let precise = |time: &[u8]| is_stamp(time, b'T') && time.len() == 27 && time.ends_with(b"Z");
+    let named = [level, time, msg.or(message)].iter().flatten().count();
+    let scope = match scope {
+        Some(scope) if named >= 2 => scope,
+        None if level.is_some() && msg.is_some() && time.is_some_and(precise) => b"",
+        // Google's layout, `--log_stackdriver`.
+        None if severity.is_some() && message.is_some() && timestamp.is_some_and(precise) && logger.is_some() => {
+            logger.unwrap_or_default()
+        }
+        _ => return Other::Json,
+    };
+    if scope.starts_with(b"envoy") || scope == b"config" { Other::Envoy } else { Other::Agent }
 }
 
 fn columns(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -137,6 +151,17 @@ mod tests {
             ("{\"level\":\"info\"}", Other::Json),
             (r#"{"level":"info","time":"2024-08-07T09:34:15Z","scope":"cache","msg":"x"}"#, Other::Agent),
             (r#"{"level":"warning","time":"2024-08-07T09:34:15Z","scope":"envoy config","msg":"x"}"#, Other::Envoy),
+            (r#"{"level":"info","time":"2024-08-07T09:34:15.747065Z","msg":"Envoy proxy is ready"}"#, Other::Agent),
+            (
+                r#"{"severity":"INFO","timestamp":"2024-08-07T09:34:15.747065Z","logger":"","message":"Envoy proxy is ready"}"#,
+                Other::Agent,
+            ),
+            (
+                r#"{"severity":"WARNING","timestamp":"2024-08-07T09:34:15.747065Z","logger":"envoy config","message":"x"}"#,
+                Other::Envoy,
+            ),
+            (r#"{"level":"info","time":"2024-08-07T09:34:15Z","msg":"started"}"#, Other::Json),
+            (r#"{"severity":"INFO","timestamp":"2024-08-07T09:34:15.747065Z","message":"x"}"#, Other::Json),
             ("    at com.example.Main(Main.java:1)", Other::Continuation),
             ("GET / 200", Other::Application),
         ] {

@@ -149,6 +149,15 @@ impl Scanner<'_> {
                     let coloured = std::mem::take(&mut plain);
                     envelope::strip_colour(&coloured, &mut plain);
                 }
+                // The agent's own objects have the keys that collectors have.
+                if peeled.envelope == json::ANY
+                    && access_start(&plain).is_none()
+                    && matches!(Other::of(object), Other::Agent | Other::Envoy)
+                {
+                    self.spare.push(plain);
+                    self.other(line, object, outer, spans);
+                    return true;
+                }
             }
         }
         self.text(line, &plain, around, spans);
