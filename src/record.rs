@@ -247,6 +247,15 @@ pub fn unescape(text: &[u8], out: &mut Vec<u8>) {
 
 /// One `\uXXXX` (or a surrogate pair) at the start of `rest`; gives back what follows it.
 fn unicode<'a>(rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    // `\u{e9}`, as ztunnel quotes strings, which is no JSON.
+    if let Some(text) = rest.strip_prefix(b"\\u{")
+        && let Some(end) = text.iter().take(7).position(|byte| *byte == b'}')
+        && let Some(code) = std::str::from_utf8(&text[..end]).ok().and_then(|text| u32::from_str_radix(text, 16).ok())
+    {
+        let shown = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        out.extend_from_slice(shown.encode_utf8(&mut [0; 4]).as_bytes());
+        return &text[end + 1..];
+    }
     let unit = |at: usize| -> Option<u32> {
         let digits = rest.get(at..at + 6)?.strip_prefix(b"\\u")?;
         u32::from_str_radix(std::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?, 16).ok()
@@ -279,6 +288,7 @@ mod tests {
     #[test]
     fn escapes_are_undone_and_broken_ones_kept() {
         assert_eq!(plain(r#"a\"b\\c\n\u00e9\ud83d\ude00\/"#), "a\"b\\c\né😀/");
+        assert_eq!(plain(r"caf\u{e9} \u{1f600} \u{} \u{110000}\u{"), "café 😀 \\u{} \u{fffd}\\u{");
         assert_eq!(plain(r"\uffffff80"), "\u{ffff}ff80");
         assert_eq!(plain(r"\ud800x \u12 \q \"), "\u{fffd}x \\u12 \\q \\");
     }

@@ -19,7 +19,8 @@ pub enum Payload {
 }
 
 /// Keys that hold the line, the best first.
-const LINES: [&str; 14] = [
+const LINES: [&str; 15] = [
+    "_source",
     "jsonPayload",
     "structured",
     "log_processed",
