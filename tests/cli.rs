@@ -278,3 +278,43 @@ fn a_server_without_a_sidecar_can_be_stolen_from() {
         outbound(3, "10.0.0.9:5432", "outbound|5432||ext.app.svc.cluster.local", "10.0.0.1:30003", "10.0.0.8:5432");
     assert_eq!(names_of_findings(&format!("{known}{stolen}{other}")), ["unexpected-cluster"]);
 }
+
+#[test]
+fn two_lines_without_a_line_end_between_them_are_damage() {
+    let http = |second: u32| {
+        format!(
+            r#"[2026-03-01T10:00:0{second}.000Z] "GET / HTTP/1.1" 200 - via_upstream - "-" 0 1 2 3 "-" "curl/8" "-" "a.b" "10.0.0.9:80" outbound|80||a.b.svc.cluster.local 10.0.0.1:4000{second} 10.0.0.9:80 10.0.0.1:3000{second} - default"#
+        )
+    };
+    let tcp =
+        |second| outbound(second, "10.0.0.9:80", "outbound|80||a.b.svc.cluster.local", "10.0.0.1:40000", "10.0.0.9:80");
+    let whole = |second| tcp(second).trim_end().to_owned();
+    let tcp = |second| whole(second).trim_start_matches("a-0 istio-proxy ").to_owned();
+    for (first, other) in
+        [(tcp(1), tcp(2)), (whole(1), whole(2)), (http(1), http(2)), (tcp(1), http(2)), (http(1), tcp(2))]
+    {
+        let report = json(&run_with(&["-o", "json"], format!("{first}{other}\n{}\n", http(3)).as_bytes()));
+        assert_eq!(
+            (&report["lines"]["access"], &report["lines"]["rejected"]),
+            (&1.into(), &1.into()),
+            "{first}{other}"
+        );
+        assert_eq!(
+            report["rejects"][0]["lines"][0]["text"].as_str().map(|text| text.contains(&other[..20])),
+            Some(true)
+        );
+    }
+}
+
+#[test]
+fn what_an_agent_says_in_json_is_an_event() {
+    let time = "2024-08-07T09:34:15.747065Z";
+    for line in [
+        format!(r#"{{"level":"info","time":"{time}","msg":"Envoy proxy is ready"}}"#),
+        format!(r#"{{"severity":"INFO","timestamp":"{time}","logger":"","message":"Envoy proxy is ready"}}"#),
+    ] {
+        let report = json(&run_with(&["-o", "json"], format!("{line}\n").as_bytes()));
+        assert_eq!(report["lines"]["other"]["agent"], 1, "{line}");
+        assert_eq!(report["events"][0]["lines"][0]["at"], time, "{line}");
+    }
+}

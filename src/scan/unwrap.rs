@@ -4,8 +4,9 @@ use std::hash::BuildHasher;
 
 use super::{Line, Scanner};
 use crate::envelope::json::{self, Payload};
-use crate::envelope::{self, Peeled, access_start, message_start, peel, quoted, word_starts};
+use crate::envelope::{self, Peeled, access_start, begins_access, message_start, peel, quoted, word_starts};
 use crate::event;
+use crate::field::Field;
 use crate::field::value::{self, Micros};
 use crate::format::Misfit;
 use crate::names::{Sym, workload};
@@ -112,6 +113,12 @@ impl Scanner<'_> {
                     let envelope = self.envelope("other");
                     Wrapped { envelope, ..Wrapped::NOTHING }.inside(around.wrapped)
                 });
+                if (spans.doubtful || spans.tolerated)
+                    && let Some(at) = self.second(message, has_more(message, spans))
+                {
+                    self.out.tally.rejects.add(Reason::Broken, line.origin, message, at, None);
+                    return;
+                }
                 let wrapped = self.beside(message, wrapped, spans);
                 self.record(Record { line: message, spans }, wrapped, line);
             }
@@ -122,6 +129,21 @@ impl Scanner<'_> {
             // A word that looks like a time, in a line that no collector wrapped: not ours.
             (Err(_), _) => self.other(line, text, around, spans),
         }
+    }
+
+    /// Where a second line begins right behind a whole one: a line end was lost, or a client wrote what looks so. Reading both
+    /// would let it forge a line, reading one would give the first one's start the other's end.
+    /// Behind an envelope's words the first does not end where it should: then the other has to be whole.
+    fn second(&self, message: &[u8], more: bool) -> Option<usize> {
+        /// More starts than this in one line are a client's.
+        const MOST: usize = 8;
+        let mut trial = Spans::default();
+        let starts = memchr::memmem::find_iter(message, b"[2").filter(|at| *at > 0 && begins_access(&message[*at..]));
+        let mut whole = |text: &[u8]| {
+            let read = self.formats.read(text, &mut self.hint.clone(), &mut trial);
+            read.is_ok() && !trial.doubtful && !trial.tolerated
+        };
+        starts.take(MOST).find(|at| whole(&message[..*at]) || more && whole(&message[*at..]))
     }
 
     /// Opens a collector's object and reads what is in it; says whether it was one.
@@ -297,6 +319,12 @@ impl Scanner<'_> {
             self.envelopes.len() - 1
         })
     }
+}
+
+/// Whether something stands behind the last column of a line that read, or a server's name took it in.
+fn has_more(message: &[u8], spans: &Spans) -> bool {
+    let name = spans.get(Field::RequestedServerName).of(message).unwrap_or_default();
+    spans.tolerated || name.contains(&b' ')
 }
 
 /// Whether a line that did not read was an access line: an object by its keys, text by its time. A request alone may be any
