@@ -28,7 +28,7 @@ pub(super) fn headless(
         let _ = writeln!(labels, "    {key}: \"{value}\"");
     }
     if labels.is_empty() {
-        labels = "    app: LABEL-OF-THE-PODS\n".to_owned();
+        labels.push_str("    app: LABEL-OF-THE-PODS\n");
     }
     format!(
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: {name}\n  namespace: {namespace}\nspec:\n  clusterIP: None\n  \
