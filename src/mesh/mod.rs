@@ -5,6 +5,7 @@
 //! a section that is empty.
 
 pub mod objects;
+pub mod read;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -60,6 +61,7 @@ pub struct Proxy {
 
 /// The parts of a dump. A part that was not given says nothing; one that was given and is empty says that there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each part is there or not, whatever the others are")]
 pub struct Has {
     /// Listeners.
     pub listeners: bool,
@@ -94,6 +96,7 @@ pub struct Node {
 
 /// A listener. Source: `envoy.config.listener.v3.Listener`.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "Envoy's own flags")]
 pub struct Listener {
     /// Its name: `0.0.0.0_5701`, `virtualOutbound`.
     pub name: Box<str>,
@@ -261,6 +264,8 @@ pub struct RouteConfig {
     pub hosts: Vec<VirtualHost>,
     /// Requests name their virtual host with the port left out.
     pub ignore_port_in_host: bool,
+    /// Why the last update was refused.
+    pub error: Option<Refused>,
     /// When it was given to the proxy.
     pub updated: Option<Micros>,
 }
@@ -283,6 +288,8 @@ pub struct Route {
     pub name: Box<str>,
     /// The path that it takes.
     pub path: PathMatch,
+    /// The path is compared without regard to case.
+    pub ignore_case: bool,
     /// Conditions that a log does not show: headers, query parameters, by name.
     pub conditions: Vec<Box<str>>,
     /// Where the requests go.

@@ -77,15 +77,24 @@ impl Source {
         Source::new(name, Content::Stream(bytes))
     }
 
+    /// Opens it for reading once, from the first byte to the last, with compression taken off.
+    pub fn bytes(self) -> io::Result<Bytes> {
+        self.opened(true)
+    }
+
     /// Opens it for reading lines. With `hold` a file stays open; without, it is opened anew for every read, so that any
     /// number of files can be read side by side.
     pub fn open(self, hold: bool) -> io::Result<Lines<Bytes>> {
+        self.opened(hold).map(Lines::new)
+    }
+
+    fn opened(self, hold: bool) -> io::Result<Bytes> {
         let (bytes, _) = match self.content {
             Content::Stream(bytes) => (bytes, false),
             Content::Part { file, from, to, growth } => compressed::plain_within(Part { file, at: from, to }, &growth)?,
             Content::File { path, from, to } => compressed::plain(Regular::open(path, from, to, hold)?)?,
         };
-        Ok(Lines::new(bytes))
+        Ok(bytes)
     }
 }
 
