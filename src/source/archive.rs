@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::compressed::{Bytes, DEPTH, Growth, peek, plain_within};
-use super::expand::{Expanded, skip};
+use super::expand::Expanded;
 use super::{Content, Source};
 
 /// The kinds of archives.
@@ -157,7 +157,7 @@ impl<'e> Unpacker<'e> {
 
     fn member(&mut self, archive: &str, path: &str, member: impl Read, depth: usize) -> io::Result<()> {
         let name = format!("{archive}!{path}");
-        if let Some(reason) = skip(&name) {
+        if let Some(reason) = (self.out.wanted.leaves_out)(&name) {
             *self.out.skipped.entry(reason).or_default() += 1;
             return Ok(());
         }

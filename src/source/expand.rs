@@ -15,9 +15,27 @@ use super::archive::{HEAD, Kind, Unpacker, is_binary};
 use super::compressed::{Growth, peek, plain_within};
 use super::{Content, Source};
 
+/// What is looked for in folders and archives. What somebody names is taken, whatever it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// What it is called.
+    pub name: &'static str,
+    /// Why a path in a folder or an archive is left out, if it is.
+    pub leaves_out: fn(&str) -> Option<&'static str>,
+}
+
+impl Default for Wanted {
+    /// Logs.
+    fn default() -> Self {
+        Wanted { name: "log", leaves_out: skip }
+    }
+}
+
 /// The sources of a run.
 #[derive(Debug, Default)]
 pub struct Expanded {
+    /// What is looked for.
+    pub(super) wanted: Wanted,
     /// In the order of the arguments, members and files by name.
     pub sources: Vec<Source>,
     /// What could not be opened or is damaged.
@@ -60,8 +78,8 @@ impl Parts<'_> {
     }
 }
 
-/// Why a file in a folder or an archive is left out, if it is.
-pub(super) fn skip(path: &str) -> Option<&'static str> {
+/// Why a file in a folder or an archive is no log, if its path tells.
+fn skip(path: &str) -> Option<&'static str> {
     let lower = path.to_lowercase();
     let mut folders: Vec<&str> = lower.split(['/', '!']).filter(|part| !part.is_empty()).collect();
     let file = folders.pop().unwrap_or_default();
@@ -100,9 +118,14 @@ fn stdin_file() -> Option<File> {
 }
 
 impl Expanded {
-    /// Finds what `arguments` mean; ends early when `stop` is set. Reads streams up to their first bytes.
+    /// Finds the logs that `arguments` mean; ends early when `stop` is set. Reads streams up to their first bytes.
     pub fn of(arguments: &[PathBuf], stop: &AtomicBool) -> Expanded {
-        let mut found = Expanded::default();
+        Expanded::wanting(Wanted::default(), arguments, stop)
+    }
+
+    /// The same for something else than logs.
+    pub fn wanting(wanted: Wanted, arguments: &[PathBuf], stop: &AtomicBool) -> Expanded {
+        let mut found = Expanded { wanted, ..Expanded::default() };
         for argument in arguments {
             if stop.load(Ordering::Relaxed) {
                 break;
@@ -188,7 +211,10 @@ impl Expanded {
             // `/var/log/pods` was named before `/var/log/containers`, where there are only links to it.
             (0, _) if self.again() > again => Ok(()),
             (0, 0) => Err(io::Error::other("no file in it")),
-            (0, _) => Err(io::Error::other(format!("no log in it: {left_out} files of other kinds were left out"))),
+            (0, _) => {
+                let wanted = self.wanted.name;
+                Err(io::Error::other(format!("no {wanted} in it: {left_out} files of other kinds were left out")))
+            }
             _ => Ok(()),
         }
     }
@@ -202,7 +228,7 @@ impl Expanded {
     fn file(&mut self, path: &Path, meta: &std::fs::Metadata, choose: bool, stop: &AtomicBool) -> io::Result<()> {
         let name = path.display().to_string();
         let identity = (meta.dev(), meta.ino());
-        let reason = if choose { skip(&name) } else { None };
+        let reason = if choose { (self.wanted.leaves_out)(&name) } else { None };
         if let Some(reason) = reason.or_else(|| self.seen.contains(&identity).then_some(AGAIN)) {
             *self.skipped.entry(reason).or_default() += 1;
             return Ok(());
