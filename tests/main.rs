@@ -11,6 +11,7 @@ mod explain;
 mod expect;
 mod formats;
 mod layers;
+mod mesh;
 mod properties;
 mod published;
 mod redact;

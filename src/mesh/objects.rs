@@ -46,6 +46,8 @@ pub struct Meta {
     pub created: Option<Micros>,
     /// Its labels.
     pub labels: BTreeMap<Box<str>, Box<str>>,
+    /// `resourceVersion`, which grows with every change in a cluster; 0 if it does not say.
+    pub version: u64,
     /// The file that it comes from.
     pub file: Box<str>,
 }
@@ -77,6 +79,8 @@ pub struct Service {
     pub export_to: Vec<Box<str>>,
     /// Outside of the mesh (`MESH_EXTERNAL`).
     pub external: bool,
+    /// The waypoint that its calls go through, `NAMESPACE/HOST` or an address, as a ztunnel knows it; empty for none.
+    pub waypoint: Box<str>,
 }
 
 /// How a service's endpoints are found.
@@ -133,6 +137,8 @@ pub struct Pod {
     pub ready: Option<bool>,
     /// How often its containers were started again.
     pub restarts: u64,
+    /// The waypoint that calls of its address go through, as a ztunnel knows it; empty for none.
+    pub waypoint: Box<str>,
 }
 
 /// Addresses behind a service: an EndpointSlice, or Endpoints.

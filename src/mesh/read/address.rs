@@ -62,7 +62,6 @@ pub(super) fn masked(address: IpAddr, length: u8) -> Option<Prefix> {
 }
 
 /// `10.0.0.0/8`, or one address.
-#[cfg(test)]
 pub(super) fn range(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
     let address: IpAddr = address.parse().ok()?;

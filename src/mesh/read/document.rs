@@ -24,6 +24,8 @@ pub(super) trait Take {
     fn opens(&mut self, place: &[Step]);
     /// A part.
     fn part(&mut self, place: &[Step], part: Node);
+    /// Whether there was anything known.
+    fn is_known(&self) -> bool;
 }
 
 /// A place for people: `configs[3].dynamic_listeners[7]`.
@@ -218,6 +220,10 @@ mod tests {
 
     impl Take for Seen {
         fn opens(&mut self, _: &[Step]) {}
+
+        fn is_known(&self) -> bool {
+            true
+        }
 
         fn part(&mut self, place: &[Step], part: Node) {
             let kind = match part {

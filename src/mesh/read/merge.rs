@@ -12,6 +12,10 @@ pub(super) fn proxies(files: Vec<(Box<str>, Parts)>) -> Vec<Proxy> {
     let mut places: BTreeMap<Place, Vec<(Proxy, Live)>> = BTreeMap::new();
     for (file, parts) in files {
         let Parts { mut proxy, live, .. } = parts;
+        // Objects of a cluster are no proxy's.
+        if proxy.has == Has::default() && proxy.node.id.is_empty() {
+            continue;
+        }
         proxy.files = vec![file.clone()];
         let there = places.entry(Place::of(&file)).or_default();
         // What is there twice is told by two dumps, of two times.

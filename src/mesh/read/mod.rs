@@ -3,26 +3,41 @@
 mod address;
 mod chain;
 mod cluster;
+mod config_map;
 mod document;
 mod endpoint;
 mod file;
+mod inventory;
 mod json;
+mod kube;
 mod listener;
 mod merge;
 mod node;
 mod notes;
 mod parts;
+mod pod;
+mod policy;
+mod registry;
 mod route;
+mod service;
 mod status;
+mod table;
 mod tls;
 mod typed;
 mod whose;
+mod yaml;
+mod ztunnel;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::Mesh;
-use crate::source::expand::{self, Expanded};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::{LeftOut, Mesh};
+use crate::source::Source;
+use crate::source::expand::{self, Expanded, Wanted};
+use parts::Parts;
 
 /// What cannot be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -55,35 +70,118 @@ pub enum Trouble {
     Unknown(String),
 }
 
+/// What is looked for in folders and archives, told by paths; most is told by content later.
+const WANTED: Wanted = Wanted { name: "configuration", leaves_out };
+
+/// Files that are large, many, or secret.
+fn leaves_out(path: &str) -> Option<&'static str> {
+    let path = path.to_lowercase();
+    let file = path.rsplit(['/', '!']).next().unwrap_or_default();
+    let under = |folder: &str| path.split(['/', '!']).any(|part| part == folder);
+    if file.contains(".log") || under("logs") || under("pod_logs") {
+        return Some("logs");
+    }
+    if matches!(file, "certs" | "secrets" | "memory" | "netstat" | "server_info" | "runtime" | "metrics") {
+        return Some("state of other kinds");
+    }
+    if under("stats") || under("cores") || under(".git") {
+        return Some("state of other kinds");
+    }
+    let endings = [".png", ".jpg", ".svg", ".html", ".pdf", ".so", ".exe", ".md", ".pem", ".key", ".crt"];
+    endings.iter().any(|ending| file.ends_with(ending)).then_some("files of other kinds")
+}
+
+/// For the deepest document that is allowed: the reader of YAML takes up to 30 KB a level in builds for tests.
+const STACK: usize = 8 << 20;
+
 /// Reads files, folders and archives: what a file is, is seen from its content. Fails if something that was named
 /// cannot be read or holds nothing that we know; files in folders and archives are left out then.
 pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
-    let expanded = Expanded::of(paths, &AtomicBool::new(false));
-    if let Some(trouble) = expanded.troubles.into_iter().next() {
-        return Err(Trouble::Unreadable(trouble));
-    }
-    let named: Vec<String> = paths.iter().map(|path| expand::name(path)).collect();
-    let mut files = Vec::new();
-    for source in expanded.sources {
-        let name = source.name.clone();
-        let bytes = source.bytes().map_err(|error| Trouble::Io { file: name.clone(), error })?;
-        files.push((name.clone(), file::file(&name, bytes)?));
-    }
-    files.sort_by(|one, other| one.0.cmp(&other.0));
-    files.dedup_by(|one, other| one.0 == other.0);
+    let expanded = Expanded::wanting(WANTED, paths, &AtomicBool::new(false));
     let mut mesh = Mesh::default();
-    let mut known = Vec::new();
-    for (name, mut parts) in files {
-        if parts.known == 0 && named.contains(&name) {
-            return Err(Trouble::Unknown(name));
+    let named: BTreeSet<String> = paths.iter().map(|path| expand::name(path)).collect();
+    for trouble in expanded.troubles {
+        // Of an archive that is damaged, what came before the damage is there.
+        let of = |source: &Source| trouble.starts_with(source.name.split('!').next().unwrap_or_default());
+        if !expanded.sources.iter().any(of) {
+            return Err(Trouble::Unreadable(trouble));
         }
-        mesh.left_out.extend(std::mem::take(&mut parts.notes).into_left_out(&name));
-        if parts.known > 0 {
-            known.push((name.into(), parts));
+        mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why: trouble.into(), wrong: true });
+    }
+    for (what, count) in expanded.skipped {
+        let why = format!("{what}: {count} files in folders and archives").into();
+        mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why, wrong: false });
+    }
+    let threads = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
+    let threads = threads.map_err(|error| Trouble::Unreadable(format!("no threads to read with: {error}")))?;
+    let read: Vec<One> = threads.install(|| expanded.sources.into_par_iter().map(one).collect());
+    let known = choose(read, &named, &mut mesh.left_out)?;
+    mesh.of(known);
+    Ok(mesh)
+}
+
+/// One file, read up to its end or to what is wrong with it.
+struct One {
+    name: Box<str>,
+    parts: Parts,
+    trouble: Option<Trouble>,
+}
+
+fn one(source: Source) -> One {
+    let name = source.name.clone();
+    let mut parts = Parts::default();
+    let bytes = source.bytes().map_err(|error| Trouble::Io { file: name.clone(), error });
+    let trouble = bytes.and_then(|bytes| file::file(&name, bytes, &mut parts)).err();
+    One { name: name.into(), parts, trouble }
+}
+
+/// The files that are used, sorted by name. Of a file that is damaged nothing is: half a dump would send connections
+/// where the whole one does not.
+fn choose(
+    mut read: Vec<One>,
+    named: &BTreeSet<String>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Vec<(Box<str>, Parts)>, Trouble> {
+    read.sort_by(|one, other| one.name.cmp(&other.name));
+    read.dedup_by(|one, other| one.name == other.name);
+    let mut strange: Vec<Box<str>> = Vec::new();
+    let mut known = Vec::new();
+    for One { name, parts, trouble } in read {
+        let is_named = named.contains(&*name);
+        let is_known = parts.known > 0;
+        match trouble {
+            Some(trouble) if is_named => return Err(trouble),
+            None if is_named && !is_known => return Err(Trouble::Unknown(name.into())),
+            Some(trouble) if is_known => {
+                left_out.push(LeftOut { place: Box::default(), why: trouble.within(&name), file: name, wrong: true });
+            }
+            _ if !is_known => strange.push(name),
+            _ => known.push((name, parts)),
         }
     }
-    mesh.proxies = merge::proxies(known);
-    Ok(mesh)
+    if let Some(first) = strange.first() {
+        let why = format!("no configuration that is known here: {} files, this is the first", strange.len()).into();
+        left_out.push(LeftOut { file: first.clone(), place: Box::default(), why, wrong: false });
+    }
+    Ok(known)
+}
+
+impl Mesh {
+    fn of(&mut self, mut files: Vec<(Box<str>, Parts)>) {
+        for (name, parts) in &mut files {
+            self.left_out.extend(std::mem::take(&mut parts.notes).into_left_out(name));
+        }
+        self.objects = inventory::objects(&mut files, &mut self.left_out);
+        self.proxies = merge::proxies(files);
+    }
+}
+
+impl Trouble {
+    /// Without the file, for where that is told beside it.
+    fn within(&self, file: &str) -> Box<str> {
+        let said = self.to_string();
+        said.strip_prefix(file).map_or(&*said, |rest| rest.trim_start_matches([':', ' '])).into()
+    }
 }
 
 #[cfg(test)]

@@ -59,8 +59,7 @@ pub(super) fn status(node: &Node) -> Read<'_, (Box<str>, Vec<Endpoint>)> {
 }
 
 /// Whether a text is what `/clusters` says: its first line has a cluster, a name and a value.
-pub(super) fn is_text(head: &str) -> bool {
-    let first = head.trim_start().lines().next().unwrap_or_default();
+pub(super) fn is_text(first: &str) -> bool {
     let told = ["::default_priority::", "::high_priority::", "::added_via_api::", "::observability_name::", "::cx_"];
     told.iter().any(|told| first.contains(told))
 }

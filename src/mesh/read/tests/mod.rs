@@ -1,12 +1,22 @@
 //! Files as people have them, small ones made for these tests.
 
+mod hostile;
+mod objects;
+mod shapes;
+
 use std::path::PathBuf;
 
 use super::*;
 use crate::mesh::{Address, Direction, Inspector, To};
 
 /// Reads files that are made for the moment: name and content.
-fn read(files: &[(&str, &str)]) -> Result<Mesh, Trouble> {
+pub(super) fn read(files: &[(&str, &str)]) -> Result<Mesh, Trouble> {
+    let (_folder, files) = written(files);
+    paths(&files)
+}
+
+/// Files that are there as long as their folder is kept.
+pub(super) fn written(files: &[(&str, &str)]) -> (tempfile::TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let mut named: Vec<PathBuf> = Vec::new();
     for (name, content) in files {
@@ -15,10 +25,10 @@ fn read(files: &[(&str, &str)]) -> Result<Mesh, Trouble> {
         std::fs::write(&path, content).unwrap();
         named.push(path);
     }
-    paths(&named)
+    (folder, named)
 }
 
-const DUMP: &str = r#"{"configs":[
+pub(super) const DUMP: &str = r#"{"configs":[
     {"@type":"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump","bootstrap":{"node":{
         "id":"sidecar~10.1.2.3~web-0.shop~shop.svc.cluster.local",
         "metadata":{"ISTIO_VERSION":"1.24.1","INSTANCE_IPS":"10.1.2.3,fd00::3","DNS_CAPTURE":"true"}}},
