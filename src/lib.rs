@@ -31,6 +31,7 @@ pub mod ledger;
 pub mod topology;
 pub mod history;
 pub mod mesh;
+pub mod route;
 pub mod remedy;
 pub mod finding;
 pub mod expect;

@@ -12,6 +12,7 @@ mod expect;
 mod formats;
 mod layers;
 mod mesh;
+mod mesh_data;
 mod properties;
 mod published;
 mod redact;

@@ -144,7 +144,7 @@ pub struct Refused {
 }
 
 /// Which way a listener's connections go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Direction {
     /// To the pod.
     Inbound,
