@@ -2,6 +2,7 @@
 
 use crate::field::value::Micros;
 use crate::ledger::Evidence;
+use crate::remedy::Remedy;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ impl Grade {
         match self {
             Grade::Suspect => "the lines fit, and could mean something else",
             Grade::Likely => "the lines of one side say so",
-            Grade::Proven => "both sides' lines say so",
+            Grade::Proven => "both sides' lines say so, or the proxy's configuration does",
         }
     }
 }
@@ -119,6 +120,8 @@ pub struct Finding {
     pub fix: String,
     /// What would settle it; empty if nothing is open.
     pub check: String,
+    /// Ways out, ready to apply, where configuration shows the cause; the best first.
+    pub remedies: Vec<Remedy>,
     /// The ways that it shows in, by number.
     pub ways: Vec<u32>,
 }

@@ -13,6 +13,7 @@ mod formats;
 mod layers;
 mod mesh;
 mod mesh_data;
+mod proof;
 mod properties;
 mod published;
 mod redact;

@@ -6,6 +6,7 @@
 mod calls;
 mod change;
 mod deviation;
+mod proof;
 mod words;
 
 use std::cell::RefCell;
@@ -22,6 +23,7 @@ use crate::history::{Caller, History};
 use crate::ledger::{Entry, Evidence, Ledger};
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::{Span, Spread, Timeline, has_between};
+use crate::replay::Replayed;
 use crate::topology::Topology;
 
 pub use calls::{Expected, call, callers, destinations, expected};
@@ -46,6 +48,8 @@ pub struct Claims<'w> {
     pub events: &'w Events,
     /// When destinations changed their cluster.
     pub history: &'w History,
+    /// How the ways compare with the proxies' configuration, if it was given.
+    pub replayed: Option<&'w Replayed<'w>>,
     /// Which outbound way was answered on which inbound way, how often, of those that failed or led straight there.
     pub links: &'w BTreeMap<(u32, u32), u64>,
     /// Connections with one leg, by its way and the address of the other side.
@@ -104,6 +108,7 @@ impl<'w> Claims<'w> {
         topology: &'w Topology,
         events: &'w Events,
         history: &'w History,
+        replayed: Option<&'w Replayed<'w>>,
         links: &'w BTreeMap<(u32, u32), u64>,
         meta: &'static Meta,
     ) -> Claims<'w> {
@@ -155,6 +160,7 @@ impl<'w> Claims<'w> {
             topology,
             events,
             history,
+            replayed,
             links,
             alone: ledger.alone(),
             lived,
@@ -270,7 +276,7 @@ impl<'w> Claims<'w> {
     }
 
     fn add(&mut self, subject: String, ways: &[Seen<'w>], count: u64, verdict: Verdict) {
-        let Verdict { grade, why, fix, check } = verdict;
+        let (Verdict { grade, why, fix, check }, remedies) = self.proven(ways, verdict);
         let whole = when(ways);
         // What only some of a way's connections show is not said of each of them.
         let all = self.count(ways) == Some(count);
@@ -285,6 +291,7 @@ impl<'w> Claims<'w> {
             why,
             fix,
             check,
+            remedies,
             ways: ways.iter().filter(|_| all).map(|seen| seen.number).collect(),
         });
     }
@@ -375,6 +382,7 @@ impl<'w> Claims<'w> {
             why,
             fix,
             check,
+            remedies: Vec::new(),
             ways: Vec::new(),
         });
     }

@@ -51,6 +51,8 @@ pub(super) fn run(arguments: &Formats, style: Style, stop: &Arc<AtomicBool>) -> 
         redact: arguments.redact,
         expect: None,
         learn: false,
+        mesh: None,
+        mesh_after: None,
     };
     let mut pass = Pass::new(&settings, Box::new(Check::new(out, style, &settings.formats)));
     batch::run(&mut pass, Expanded::of(&arguments.check, stop), stop)?;

@@ -62,6 +62,8 @@ pub(super) fn run(arguments: &Learn, stop: &Arc<AtomicBool>) -> anyhow::Result<E
         explain: false,
         expect: None,
         learn: true,
+        mesh: None,
+        mesh_after: None,
         redact: false,
     };
     let mut pass = Pass::new(&settings, Box::new(Nothing));

@@ -17,6 +17,7 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use crate::expect::Expectations;
 use crate::finding::Severity;
 use crate::format::{Formats, custom};
+use crate::mesh::{self, Mesh};
 use crate::pair;
 use crate::redact::Redactor;
 use crate::report::Report;
@@ -56,6 +57,15 @@ struct Arguments {
     /// A file that says what may call what (TOML or YAML): what deviates is a finding. `logscan learn` writes one
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
+
+    /// The mesh's configuration, to prove findings with: files, folders, bug reports with config dumps of proxies
+    /// (`istioctl proxy-config all POD -o json`), objects of the cluster (`kubectl get svc,pods,... -A -o yaml`)
+    #[arg(long, value_name = "PATH")]
+    mesh: Vec<PathBuf>,
+
+    /// The configuration that may come, in dumps: says which of the connections would go elsewhere
+    #[arg(long, value_name = "PATH", requires = "mesh")]
+    mesh_after: Vec<PathBuf>,
 
     /// Exit with 1 if there is a finding of this severity or worse
     #[arg(long, value_enum, value_name = "SEVERITY")]
@@ -209,6 +219,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         redact: arguments.redact,
         expect: arguments.expect.as_deref().map(expectations).transpose()?,
         learn: false,
+        mesh: configuration(&arguments.mesh)?,
+        mesh_after: configuration(&arguments.mesh_after)?,
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));
@@ -220,6 +232,14 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let interrupted = stop.load(Ordering::Relaxed);
     let report = pass.finish(interrupted)?;
     Ok(ending(arguments.fail_on, &report))
+}
+
+/// The mesh's configuration in some files, if there are any.
+fn configuration(files: &[PathBuf]) -> anyhow::Result<Option<Mesh>> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(mesh::read::paths(files)?))
 }
 
 /// Says what went wrong, and chooses the exit code.

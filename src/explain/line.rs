@@ -120,7 +120,7 @@ impl Read<'_> {
         self.ledger.count(&Connection { outbound, inbound, matched: None });
         let topology = Topology::learn(&self.ledger);
         let alone = topology.why_alone(&self.way, self.leg.other(), &self.ledger.names);
-        (rules::judge(&self.ledger, &topology, &Events::default(), None), alone)
+        (rules::judge(&self.ledger, &topology, &Events::default(), None, None), alone)
     }
 
     /// What the line says as a whole.

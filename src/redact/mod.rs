@@ -21,8 +21,8 @@ use crate::field::{Field, operator};
 use crate::format;
 use crate::ledger::Ledger;
 use crate::report::{
-    Address, Belonging, Connections, EventGroup, EventLine, Line, Lines, RejectGroup, RejectLine, Report, Server,
-    Service, Shown, Tenant, Told, Traffic,
+    Address, After, Belonging, Connections, Difference, EventGroup, EventLine, LeftOut, Line, Lines, Mesh, Move, Proxy,
+    RejectGroup, RejectLine, Report, Server, Service, Shown, Tenant, Told, Traffic,
 };
 
 use known::Known;
@@ -64,7 +64,8 @@ impl Redactor {
 
     /// A finding.
     pub fn told(&mut self, told: Told) -> Told {
-        let Told { code, name, severity, grade, subject, count, first, last, evidence, why, fix, check } = told;
+        let Told { code, name, severity, grade, subject, count, first, last, evidence, why, fix, check, remedies: _ } =
+            told;
         Told {
             code,
             name,
@@ -77,6 +78,8 @@ impl Redactor {
             why: self.said(&why),
             fix: self.said(&fix),
             check: self.said(&check),
+            // Manifests with stand-ins would help nobody.
+            remedies: Vec::new(),
             evidence: evidence.into_iter().map(|line| self.line(line)).collect(),
         }
     }
@@ -108,6 +111,7 @@ impl Redactor {
             services,
             addresses,
             expectations,
+            mesh,
             // No output shows it.
             learned: _,
             troubles,
@@ -133,6 +137,7 @@ impl Redactor {
                 let Expected { rows, matched, unused } = expected;
                 Expected { rows, matched, unused: unused.iter().map(|row| self.said(row)).collect() }
             }),
+            mesh: mesh.map(|mesh| self.mesh(mesh)),
             learned: None,
             troubles: troubles.iter().map(|trouble| self.trouble(trouble)).collect(),
         }
@@ -223,6 +228,57 @@ impl Redactor {
         let mut shown: Vec<Address> = rows.into_iter().map(row).collect();
         shown.sort_by(|a, b| a.address.cmp(&b.address));
         shown
+    }
+
+    fn mesh(&mut self, mesh: Mesh) -> Mesh {
+        let Mesh { proxies, left_out, compared, differences, after } = mesh;
+        let proxy = |row: Proxy| {
+            let Proxy { pod, namespace, taken, version, files, listeners, clusters, endpoints } = row;
+            Proxy {
+                pod: self.behind("pod", &pod),
+                namespace: self.behind("namespace", &namespace),
+                taken,
+                version,
+                files: files.iter().map(|file| self.file(file)).collect(),
+                listeners,
+                clusters,
+                endpoints,
+            }
+        };
+        let proxies = proxies.into_iter().map(proxy).collect();
+        let part = |part: LeftOut| {
+            let LeftOut { file, place, why, wrong } = part;
+            LeftOut { file: self.file(&file), place: self.text(&place, Text::Other), why: self.said(&why), wrong }
+        };
+        let left_out = left_out.into_iter().map(part).collect();
+        let difference = |row: Difference| {
+            let Difference { source, destination, logged, predicted, taken, first, last, lines } = row;
+            Difference {
+                source: self.said(&source),
+                destination: self.said(&destination),
+                logged: self.said(&logged),
+                predicted: predicted.iter().map(|end| self.said(end)).collect(),
+                taken,
+                first,
+                last,
+                lines,
+            }
+        };
+        let differences = differences.into_iter().map(difference).collect();
+        let after = after.map(|After { asked, elsewhere, moves }| {
+            let one = |row: Move| {
+                let Move { source, destination, from, to, lines } = row;
+                Move {
+                    source: self.said(&source),
+                    destination: self.said(&destination),
+                    from: self.said(&from),
+                    to: to.iter().map(|end| self.said(end)).collect(),
+                    lines,
+                }
+            };
+            After { asked, elsewhere, moves: moves.into_iter().map(one).collect() }
+        });
+        Mesh { proxies, left_out, compared, differences, after }
     }
 
     fn reject(&mut self, group: RejectGroup) -> RejectGroup {

@@ -48,15 +48,17 @@ pub fn hijack(of: &Hijack<'_>) -> Vec<Remedy> {
         return Vec::new();
     }
     let mut ways = Vec::new();
-    if of.catcher.external_name.is_empty() {
-        ways.extend(for_service_entry(of));
-    } else {
+    // A Service that has no address and is not headless is an ExternalName, also where its target is not known.
+    let external_name = &*meta.kind == "Service";
+    if external_name {
         ways.extend(for_external_name(of));
+    } else {
+        ways.extend(for_service_entry(of));
     }
     ways.push(export_to(of));
     ways.extend(of.victims.iter().filter_map(|victim| members(of, victim)));
     ways.extend(scopes(of));
-    if !of.catcher.external_name.is_empty() {
+    if external_name {
         ways.extend(replace(of));
     }
     ways

@@ -2,6 +2,7 @@
 //!
 //! The JSON document is this structure; a change of its keys is a change of `SCHEMA_VERSION`.
 
+mod mesh;
 mod topology;
 mod traffic;
 
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use mesh::{After, Compared, Difference, LeftOut, Mesh, Move, Proxy};
 pub use topology::{Address, Belonging, Tenant};
 pub use traffic::{Server, Service, Traffic};
 
@@ -22,6 +24,8 @@ use crate::learn::{self, Learned};
 use crate::ledger::{Evidence, Ledger};
 use crate::pair::Match;
 use crate::reject::Rejects;
+use crate::remedy::Remedy;
+use crate::replay::Replayed;
 use crate::scan::Tally;
 use crate::topology::{Alone, Topology};
 
@@ -55,6 +59,9 @@ pub struct Told {
     pub fix: String,
     /// What would settle what is still open; empty if nothing is.
     pub check: String,
+    /// Ways out, ready to apply, where configuration shows the cause; the best first. Not in redacted reports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remedies: Vec<Remedy>,
 }
 
 /// A line of evidence.
@@ -220,6 +227,9 @@ pub struct Report {
     /// How the rows of a file of expectations compare with the log, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expectations: Option<Expected>,
+    /// How the log compares with the mesh's configuration, if that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<Mesh>,
     /// What the log teaches about who calls what, if that was asked for.
     #[serde(skip)]
     pub learned: Option<Learned>,
@@ -275,6 +285,7 @@ impl Inputs {
             why: finding.why.clone(),
             fix: finding.fix.clone(),
             check: finding.check.clone(),
+            remedies: finding.remedies.clone(),
         }
     }
 }
@@ -302,6 +313,8 @@ pub struct Gathered<'a> {
     pub early: u64,
     /// Whether the run was interrupted.
     pub interrupted: bool,
+    /// How the ways compare with the mesh's configuration, if that was given.
+    pub replayed: Option<&'a Replayed<'a>>,
     /// What is expected, if a file says so.
     pub expect: Option<&'a Expectations>,
     /// Whether to learn who calls what.
@@ -333,6 +346,7 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
         services: traffic::services(gathered),
         addresses: topology::addresses(gathered),
         expectations: gathered.expect.map(|expect| claims::expected(ledger, gathered.topology, expect)),
+        mesh: mesh::mesh(gathered),
         learned: gathered.learn.then(|| learn::learn(ledger, gathered.topology, gathered.findings)),
         troubles: gathered.troubles.to_vec(),
     }

@@ -49,6 +49,7 @@ use crate::expect::Expectations;
 use crate::finding::{Finding, Meta};
 use crate::history::History;
 use crate::ledger::Ledger;
+use crate::replay::Replayed;
 use crate::topology::Topology;
 
 /// Declares a rule: its documentation is kept for people and put into its [`Meta`].
@@ -117,9 +118,15 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// Asks every rule; with expectations, those that compare with them find something too. Findings come the worst first, then by count, code and subject.
-pub fn judge(ledger: &Ledger, topology: &Topology, events: &Events, expect: Option<&Expectations>) -> Vec<Finding> {
+pub fn judge(
+    ledger: &Ledger,
+    topology: &Topology,
+    events: &Events,
+    expect: Option<&Expectations>,
+    replayed: Option<&Replayed<'_>>,
+) -> Vec<Finding> {
     let (links, history) = (ledger.links(), History::of(ledger));
-    let mut claims = Claims::new(ledger, topology, events, &history, &links, RULES[0].meta);
+    let mut claims = Claims::new(ledger, topology, events, &history, replayed, &links, RULES[0].meta);
     if let Some(expect) = expect {
         claims.compare(expect);
     }

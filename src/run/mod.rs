@@ -17,11 +17,13 @@ use crate::finding::Finding;
 use crate::format::Formats;
 use crate::ledger::Ledger;
 use crate::leg::Leg;
+use crate::mesh::Mesh;
 use crate::names::Sym;
 use crate::pair::{self, Closed, Connection, Pairer};
 use crate::record::Kept;
 use crate::redact::Redactor;
 use crate::repeat::Repeats;
+use crate::replay::Replayed;
 use crate::report::{self, Gathered, Inputs, Report, Shown};
 use crate::rules;
 use crate::scan::{self, Scanned, Scanner, Shelved, Tally};
@@ -49,6 +51,10 @@ pub struct Settings {
     pub expect: Option<Expectations>,
     /// Learn who calls what, for such a file.
     pub learn: bool,
+    /// The mesh's configuration, if it was given.
+    pub mesh: Option<Mesh>,
+    /// The configuration that may come: what would change.
+    pub mesh_after: Option<Mesh>,
 }
 
 /// One run over one input, however many sources it has.
@@ -65,6 +71,8 @@ pub struct Pass<'s> {
     closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
+    /// The mesh's configuration, and how the ways compare with it.
+    replayed: Option<Replayed<'s>>,
     /// Stands between what was found and the sink, if names are not to be shown.
     redactor: Option<Redactor>,
     /// What went wrong with inputs.
@@ -121,6 +129,7 @@ impl<'s> Pass<'s> {
             repeated: 0,
             closing: Closing { ledger, keep, ..Closing::default() },
             judged: None,
+            replayed: settings.mesh.as_ref().map(|mesh| Replayed::new(mesh, settings.mesh_after.as_ref())),
             redactor: settings.redact.then(Redactor::default),
             troubles: Vec::new(),
         }
@@ -249,7 +258,11 @@ impl<'s> Pass<'s> {
             return;
         }
         let topology = Topology::learn(&self.closing.ledger);
-        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, self.settings.expect.as_ref());
+        if let Some(replayed) = &mut self.replayed {
+            replayed.compare(&self.closing.ledger, &topology);
+        }
+        let (expect, replayed) = (self.settings.expect.as_ref(), self.replayed.as_ref());
+        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, expect, replayed);
         let mut names = vec![Vec::new(); now.0];
         for finding in &findings {
             for way in &finding.ways {
@@ -306,6 +319,7 @@ impl<'s> Pass<'s> {
             repeated: self.repeated,
             early: self.pairer.early,
             interrupted,
+            replayed: self.replayed.as_ref(),
             expect: self.settings.expect.as_ref(),
             learn: self.settings.learn,
             troubles: &self.troubles,

@@ -1,5 +1,6 @@
 //! The report for a terminal: first what is wrong and what to do, then the lines that show it, then the numbers.
 
+mod proof;
 mod tables;
 
 use std::collections::BTreeSet;
@@ -119,7 +120,7 @@ impl<W: Write> Text<W> {
     }
 
     /// A labelled paragraph.
-    fn field(&mut self, label: &str, text: &str) -> io::Result<()> {
+    pub(super) fn field(&mut self, label: &str, text: &str) -> io::Result<()> {
         let label = self.paint(&format!("{label:<5}"), Ansi::new().dimmed());
         for (number, line) in wrap(text, self.style.width - 8).iter().enumerate() {
             if number == 0 {
@@ -206,6 +207,9 @@ impl<W: Write> Text<W> {
             let line = format!("{} of {} rows of the file were seen{unused}", expected.matched, expected.rows);
             self.row("Expect", &clean(&line))?;
         }
+        if let Some(mesh) = &report.mesh {
+            self.mesh(mesh)?;
+        }
         if report.redacted {
             self.row("Note", "names, addresses, paths and values are stand-ins; equal ones are equal")?;
         }
@@ -290,6 +294,7 @@ impl<W: Write> Sink for Text<W> {
             writeln!(self.out, "\nand {} more: --output json shows all", plural(more.len() as u64, "finding"))?;
         }
         self.evidence(shown)?;
+        self.remedies(shown)?;
         self.numbers(report)?;
         self.groups("Reject", &report.rejects)?;
         self.traffic(&report.traffic)?;

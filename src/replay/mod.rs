@@ -1,0 +1,281 @@
+//! `Replayed`: every way of the log, asked again of the configuration of the proxy that logged it.
+//!
+//! A way is asked of each dump that was in force at its time: those of its pod, or of all pods of its workload where it
+//! does not tell them apart. If one of the answers is what the log says, the configuration explains the way; if none is,
+//! it is not the configuration that the proxy had. A way does not keep the host and path of a request, so HTTP is only
+//! as certain as its routes allow.
+
+mod dumps;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use crate::endpoint::Endpoint;
+use crate::field::flag::Flags;
+use crate::ledger::Ledger;
+use crate::leg::{Protocol, Side, Way};
+use crate::measure::Span;
+use crate::mesh::{Direction, Mesh, To};
+use crate::names::Names;
+use crate::route::{Answer, Bytes, End, Fate, Known, Outcome, Question, Replay, Router, Sni, chain_of};
+use crate::topology::Topology;
+use dumps::Dumps;
+
+/// How a way and the configuration go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Whatever the client sent, this is where it goes.
+    Explained,
+    /// One of the ways that it may go, by what the client sent.
+    Possible,
+    /// It goes elsewhere: the clusters, or what else becomes of it.
+    Differs(BTreeSet<String>),
+    /// The configuration leads on in a way that is not followed.
+    Open,
+    /// It could not be asked.
+    NotAsked(Why),
+}
+
+/// Why a way could not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// No dump is of the proxy that logged it.
+    NoDump,
+    /// The line does not say what was dialled.
+    NoDestination,
+    /// The line does not say which side wrote it.
+    SideUnknown,
+    /// The line names neither a cluster nor how it ended.
+    NothingSaid,
+}
+
+impl Why {
+    /// Every reason.
+    pub const ALL: [Why; 4] = [Why::NoDump, Why::NoDestination, Why::SideUnknown, Why::NothingSaid];
+
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Why::NoDump => "no-dump-of-the-proxy",
+            Why::NoDestination => "no-destination",
+            Why::SideUnknown => "side-unknown",
+            Why::NothingSaid => "no-cluster-logged",
+        }
+    }
+}
+
+/// What one way came to.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// How it compares.
+    pub verdict: Verdict,
+    /// The dump that says so, by its place among the proxies; of those that agree the first.
+    pub dump: Option<usize>,
+    /// Where else its connections go by the configuration that may come; none without such, or if they stay.
+    pub after: Option<BTreeSet<String>>,
+}
+
+/// A configuration, and the ways of a log as they compare with it.
+#[derive(Debug)]
+pub struct Replayed<'m> {
+    /// What was given.
+    pub mesh: &'m Mesh,
+    /// What it knows of names and addresses.
+    pub known: Known<'m>,
+    now: State<'m>,
+    /// The configuration that may come.
+    after: Option<State<'m>>,
+    /// By the number of the way.
+    asked: Vec<Asked>,
+}
+
+/// One state of a mesh, as it is asked.
+#[derive(Debug)]
+struct State<'m> {
+    mesh: &'m Mesh,
+    replays: Vec<Replay<'m>>,
+}
+
+impl<'m> Replayed<'m> {
+    /// Nothing asked yet; `after` is the configuration that may come.
+    pub fn new(mesh: &'m Mesh, after: Option<&'m Mesh>) -> Replayed<'m> {
+        let after = after.map(State::of);
+        Replayed { mesh, known: Known::of(mesh), now: State::of(mesh), after, asked: Vec::new() }
+    }
+
+    /// Asks every way of a ledger, as it is now.
+    pub fn compare(&mut self, ledger: &Ledger, topology: &Topology) {
+        let dumps = Dumps::of(self.mesh, ledger, topology);
+        let later = self.after.as_ref().map(|after| Dumps::of(after.mesh, ledger, topology));
+        self.asked.clear();
+        for (_, way, entry) in ledger.iter() {
+            let time = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
+            let (verdict, dump) = self.now.ask(way, &dumps.in_force(way, &time), &ledger.names);
+            let after = self.after.as_mut().zip(later.as_ref());
+            let after = after.and_then(|(after, dumps)| after.elsewhere(way, &dumps.latest(way), &ledger.names));
+            self.asked.push(Asked { verdict, dump, after });
+        }
+    }
+
+    /// What a way came to.
+    pub fn way(&self, number: u32) -> Option<&Asked> {
+        self.asked.get(number as usize)
+    }
+
+    /// The router of a dump.
+    pub fn router(&self, dump: usize) -> &Router<'m> {
+        self.now.replays[dump].router()
+    }
+
+    /// Whether there is a configuration that may come.
+    pub fn has_after(&self) -> bool {
+        self.after.is_some()
+    }
+}
+
+impl<'m> State<'m> {
+    fn of(mesh: &'m Mesh) -> State<'m> {
+        State { mesh, replays: mesh.proxies.iter().map(Replay::new).collect() }
+    }
+
+    /// How a way compares with these dumps, and the one that says so.
+    fn ask(&mut self, way: &Way, dumps: &[usize], names: &Names) -> (Verdict, Option<usize>) {
+        let not = |why| (Verdict::NotAsked(why), None);
+        let question = match question(way, names) {
+            Ok(question) => question,
+            Err(why) => return not(why),
+        };
+        let logged = names.show(way.cluster);
+        if logged.is_empty() && way.flags.is_empty() && way.status == 0 {
+            return not(Why::NothingSaid);
+        }
+        let (mut explained, mut possible, mut open) = (None, None, None);
+        let mut others = BTreeSet::new();
+        for dump in dumps {
+            let answer = self.answer(*dump, &question, way);
+            let fitting = answer.outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)).count();
+            // A line that names a cluster rules out the ends that have none.
+            let at_cluster = |end: End<'_>| matches!(end, End::Cluster { .. } | End::Open(_));
+            let ruled_out = |outcome: &&Outcome<'m>| !logged.is_empty() && !at_cluster(outcome.end);
+            let left = answer.outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
+            let known = if fitting > 0 && fitting == left {
+                &mut explained
+            } else if fitting > 0 {
+                &mut possible
+            } else if answer.is_open() {
+                &mut open
+            } else {
+                others.extend(ends(&answer));
+                continue;
+            };
+            known.get_or_insert(*dump);
+        }
+        match (explained, possible, open) {
+            // Of several pods, or dumps, some may not be those that were asked.
+            (Some(dump), ..) => (Verdict::Explained, Some(dump)),
+            (None, Some(dump), _) => (Verdict::Possible, Some(dump)),
+            (None, None, Some(dump)) => (Verdict::Open, Some(dump)),
+            (None, None, None) if dumps.is_empty() => not(Why::NoDump),
+            (None, None, None) => (Verdict::Differs(others), dumps.last().copied()),
+        }
+    }
+
+    /// What a dump answers, without what the line rules out: on TCP no chain read HTTP, and the other way round.
+    fn answer(&mut self, dump: usize, question: &Question<'_>, way: &Way) -> Answer<'m> {
+        let proxy = self.replays[dump].router().proxy;
+        let mut answer = (*self.replays[dump].ask(question)).clone();
+        let spoken = |outcome: &Outcome<'m>| match chain_of(proxy, &answer, outcome).map(|chain| &chain.to) {
+            Some(To::Tcp(_)) => way.protocol == Protocol::Tcp,
+            Some(To::Rds(_) | To::Inline(_)) => way.protocol == Protocol::Http,
+            _ => true,
+        };
+        let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();
+        if !outcomes.is_empty() {
+            answer.outcomes = outcomes;
+        }
+        answer
+    }
+
+    /// Where a way goes by these dumps, if it is not where it went.
+    fn elsewhere(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Option<BTreeSet<String>> {
+        let question = question(way, names).ok()?;
+        let logged = names.show(way.cluster);
+        let mut found = BTreeSet::new();
+        for dump in dumps {
+            let answer = self.answer(*dump, &question, way);
+            if answer.is_open() || answer.outcomes.iter().any(|outcome| fits(outcome.end, &logged, way)) {
+                return None;
+            }
+            found.extend(ends(&answer));
+        }
+        Some(found).filter(|found| !found.is_empty())
+    }
+}
+
+/// The question that a way asks of its proxy.
+pub fn question<'n>(way: &Way, names: &'n Names) -> Result<Question<'n>, Why> {
+    let direction = match way.side {
+        Side::Outbound | Side::Gateway => Direction::Outbound,
+        Side::Inbound => Direction::Inbound,
+        Side::Unknown => return Err(Why::SideUnknown),
+    };
+    let to = address(way.dest, names).ok_or(Why::NoDestination)?;
+    let name = names.get(way.sni);
+    // Of clients' ways on which nothing went wrong the name is not kept.
+    let told = direction == Direction::Inbound || !way.flags.is_empty();
+    let sni = match std::str::from_utf8(name) {
+        _ if !told => Sni::Unknown,
+        Ok("") => Sni::Absent,
+        Ok(name) => Sni::Name(name.into()),
+        Err(_) => Sni::Unknown,
+    };
+    let question = match direction {
+        Direction::Outbound => Question::outbound(to),
+        Direction::Inbound => Question::inbound(to),
+    };
+    Ok(Question { sni, bytes: Bytes::Unknown, ..question })
+}
+
+/// An endpoint as a socket has it.
+fn address(endpoint: Endpoint, names: &Names) -> Option<SocketAddr> {
+    Some(SocketAddr::new(endpoint.ip().address(names)?, endpoint.port())).filter(|address| address.port() != 0)
+}
+
+/// Whether an end is what the log says.
+fn fits(end: End<'_>, logged: &str, way: &Way) -> bool {
+    match end {
+        End::Cluster { name, fate } if logged.is_empty() => {
+            // Old releases leave the cluster out where nothing could be chosen from it.
+            let lost = way.flags.any(Flags::of(&["UH", "NC", "UO"]));
+            lost && (fate != Fate::Goes || way.flags.any(Flags::of(&["UO"]))) && !name.is_empty()
+        }
+        End::Cluster { name, .. } => name == logged,
+        End::NoChain => logged.is_empty() && way.flags.any(Flags::of(&["NR"])),
+        End::NoRoute => logged.is_empty() && way.protocol == Protocol::Http && way.status == 404,
+        End::Direct(status) => logged.is_empty() && status == way.status,
+        End::Redirect => logged.is_empty() && (300..400).contains(&way.status),
+        End::NotHttp => logged.is_empty() && way.flags.any(Flags::of(&["DPE"])),
+        End::NoListener | End::Closed | End::NotTls | End::Open(_) => false,
+    }
+}
+
+/// What may become of a connection, in the words of reports.
+fn ends(answer: &Answer<'_>) -> BTreeSet<String> {
+    answer.outcomes.iter().map(|outcome| end(outcome.end)).collect()
+}
+
+/// One end in a few words.
+pub fn end(end: End<'_>) -> String {
+    match end {
+        End::Cluster { name, .. } => name.to_owned(),
+        End::NoListener => "no listener".to_owned(),
+        End::NoChain => "no filter chain".to_owned(),
+        End::NoRoute => "no route".to_owned(),
+        End::Direct(status) => format!("answered with {status}"),
+        End::Redirect => "redirected".to_owned(),
+        End::Closed => "closed".to_owned(),
+        End::NotTls => "no TLS".to_owned(),
+        End::NotHttp => "no HTTP".to_owned(),
+        End::Open(_) => "not followed".to_owned(),
+    }
+}

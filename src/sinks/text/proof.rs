@@ -1,0 +1,82 @@
+//! What configuration adds: ways out that can be applied, and how the log compares with it.
+
+use std::io::{self, Write};
+
+use anstyle::Style as Ansi;
+
+use super::super::clean::clean;
+use super::{Text, plural};
+use crate::report::{Mesh, Told};
+
+/// How many rows of a list are shown.
+const ROWS: usize = 5;
+
+impl<W: Write> Text<W> {
+    /// The ways out of findings that have some.
+    pub(super) fn remedies(&mut self, findings: &[Told]) -> io::Result<()> {
+        for told in findings.iter().filter(|told| !told.remedies.is_empty()) {
+            let head = self.paint("Ways out", Ansi::new().bold());
+            writeln!(self.out, "\n{head} of {} {}", told.code, clean(&told.subject))?;
+            for (number, remedy) in (1..).zip(&told.remedies) {
+                self.row(&format!("  {number}."), &clean(&remedy.what))?;
+                self.row("", &format!("({})", clean(&remedy.cost)))?;
+                for line in remedy.apply.lines() {
+                    writeln!(self.out, "         {}", clean(line))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the log compares with the configuration.
+    pub(super) fn mesh(&mut self, mesh: &Mesh) -> io::Result<()> {
+        let compared = &mesh.compared;
+        let asked = compared.explained + compared.possible + compared.differs + compared.open;
+        let dumps = plural(mesh.proxies.len() as u64, "dump");
+        let parts: Vec<String> = [
+            (compared.explained, "explained"),
+            (compared.possible, "possible, by what was sent"),
+            (compared.differs, "elsewhere in the configuration"),
+            (compared.open, "not followed"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        self.row("Mesh", &format!("{dumps}, {} compared{parts}", plural(asked, "line")))?;
+        for (why, count) in &compared.not_asked {
+            self.row("", &format!("{count} not compared: {why}"))?;
+        }
+        for part in mesh.left_out.iter().filter(|part| part.wrong).take(ROWS) {
+            let place = if part.place.is_empty() { String::new() } else { format!(" at {}", part.place) };
+            self.row("", &clean(&format!("left out {}{place}: {}", part.file, part.why)))?;
+        }
+        for row in mesh.differences.iter().take(ROWS) {
+            let taken = row.taken.as_ref().map_or(String::new(), |taken| format!(" (dump of {taken})"));
+            let text = format!(
+                "{} {} to {} went to {}, the configuration says {}{taken}",
+                plural(row.lines, "line"),
+                row.source,
+                row.destination,
+                if row.logged.is_empty() { "no cluster" } else { &row.logged },
+                row.predicted.join(" or ")
+            );
+            self.row("Differ", &clean(&text))?;
+        }
+        if let Some(after) = &mesh.after {
+            self.row("After", &format!("{} of {} lines would go elsewhere", after.elsewhere, after.asked))?;
+            for row in after.moves.iter().take(ROWS) {
+                let from = if row.from.is_empty() { "no cluster" } else { &row.from };
+                let text =
+                    format!("{} {} to {}: {from} -> {}", row.lines, row.source, row.destination, row.to.join(" or "));
+                self.row("", &clean(&text))?;
+            }
+            let more = after.moves.len().saturating_sub(ROWS);
+            if more > 0 {
+                self.row("", &format!("and {more} more: --output json shows all"))?;
+            }
+        }
+        Ok(())
+    }
+}
