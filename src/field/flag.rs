@@ -160,6 +160,16 @@ impl Flags {
         known.map_or(Flags::UNKNOWN, |bit| Flags(1 << bit))
     }
 
+    /// A printed list with short names for the long ones that `RESPONSE_FLAGS_LONG` prints, in its own order; tokens that the
+    /// table does not know stay.
+    pub fn short(text: &[u8]) -> Vec<u8> {
+        let short =
+            |token: &[u8]| TABLE.iter().find(|flag| flag.long.as_bytes() == token).map(|flag| flag.short.as_bytes());
+        let tokens: Vec<&[u8]> =
+            text.split(|byte| *byte == b',').map(|token| short(token.trim_ascii()).unwrap_or(token)).collect();
+        tokens.join(&b","[..])
+    }
+
     /// The set of these short names; names outside of the table count as unknown.
     pub fn of(names: &[&str]) -> Flags {
         names.iter().fold(Flags::NONE, |set, name| Flags(set.0 | Self::one(name.as_bytes()).0))
@@ -234,6 +244,18 @@ mod tests {
         let flags = Flags::read(b"UF,ZZ9,AA");
         assert!(flags.any(Flags::UNKNOWN) && flags.any(Flags::of(&["UF"])) && flags.is_failure());
         assert_eq!(Flags::unknown_tokens(b"UF,ZZ9,AA"), b"AA,ZZ9");
+    }
+
+    #[test]
+    fn long_names_are_shown_as_short_ones() {
+        for (text, shown) in [
+            ("UpstreamConnectionFailure,UpstreamRetryLimitExceeded", "UF,URX"),
+            ("URX,UF", "URX,UF"),
+            ("NoRouteFound,Own", "NR,Own"),
+            ("-", "-"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&Flags::short(text.as_bytes())), shown);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Sink;
 use super::clean::Harmless;
+use crate::field::flag::Flags;
 use crate::field::{Field, Kind};
 use crate::record::Record;
 use crate::report::{Report, Shown, Told};
@@ -121,6 +122,7 @@ pub fn leg_object(record: &Record<'_>, extras: &[String]) -> Map<String, Value> 
     for field in Field::ALL {
         let value = match field.kind() {
             Kind::Integer | Kind::Millis => record.integer(*field).map(Value::from),
+            Kind::Flags => record.text(*field).map(|text| String::from_utf8_lossy(&Flags::short(&text)).into()),
             _ => record.text(*field).map(|text| {
                 let text = if *field == Field::UpstreamCluster { crate::cluster::trimmed(&text) } else { &text };
                 Value::from(String::from_utf8_lossy(text))
