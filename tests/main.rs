@@ -18,6 +18,7 @@ mod properties;
 mod published;
 mod redact;
 mod registry;
+mod route;
 mod samples;
 mod tool;
 mod truth;

@@ -30,6 +30,8 @@ Keys of a story that need a word (all of them optional):
     services[].ports[].timeout, .idle_timeout
                              the HTTP route's timeout; the TCP proxy's idle timeout ("1s")
     pods{}.serves[].deaf     the phases in which the application does not listen on the port that it declares
+    pods{}.serves[].strict_in
+                             the phases in which the port takes mTLS alone; "mtls": "strict" is always
     phases[].silent          pods at whose address nothing answers in this phase, not even a refusal
     phases[].parallel        true: every call of the phase at once, not one after the other
     phases[].calls[].mute    TCP: the server keeps the connection open and never answers
@@ -195,14 +197,14 @@ class Mesh:
         for port in me.get("serves", []):
             flt = self.http(self.inbound(pod, port), f"inbound_{me['ip']}_{port['port']}", "default") if port.get("http") \
                 else self.tcp(self.inbound(pod, port))
-            for tls in ([True, False] if port.get("mtls") != "strict" else [True]):
+            for tls in ([True, False] if port.get("mtls") != "strict" and phase not in port.get("strict_in", []) else [True]):
                 ch = {"filter_chain_match": {"destination_port": port["port"],
                                              "transport_protocol": "tls" if tls else "raw_buffer"}, "filters": [flt]}
                 if tls:
                     ch["filter_chain_match"]["application_protocols"] = ["istio"]
                     ch["transport_socket"] = self.tls_context(pod, True)
                 chains.append(ch)
-        if not any(p.get("mtls") == "strict" for p in me.get("serves", [])):
+        if not any(p.get("mtls") == "strict" or phase in p.get("strict_in", []) for p in me.get("serves", [])):
             chains.append({"filter_chain_match": {"transport_protocol": "raw_buffer"},
                            "filters": [self.tcp(self.ip.inbound_name)]})
         out.append({"name": "virtualInbound", "address": addr(self.ip.any, 15006), "use_original_dst": False,
