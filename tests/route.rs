@@ -1,4 +1,5 @@
-//! Where proxies send connections: a recording of real Envoys with their own dumps.
+//! Where proxies send connections: a recording of real Envoys with their own dumps, and `logscan route` as its user meets
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use logscan::mesh::{self, Direction, Proxy};
 use logscan::route::{Bytes, End, Fate, Question, Replay, Request, Sni, Version};
 use serde_json::Value;
 
-use crate::tool::{objects, path, run};
+use crate::tool::{json, objects, path, run, text};
 
 const LOG: &str = "samples/routes/routes.log";
 const MESH: &str = "samples/routes/mesh";
@@ -76,4 +77,79 @@ fn real_proxies_sent_every_connection_where_their_dumps_say() {
         }
     }
     assert_eq!((legs, refused, pairs, mutual), (102, 18, 48, 18));
+}
+
+#[test]
+fn one_question_is_answered_by_all_proxies_those_that_agree_together() {
+    let routes = json(&run(&["route", "--mesh", MESH, "-o", "json", "10.12.245.20:9094"]));
+    let routes = routes["routes"].as_array().unwrap();
+    assert_eq!(routes.len(), 2);
+    assert_eq!(routes[0]["pods"].as_array().unwrap().len(), 4);
+    assert_eq!(routes[1]["walk"]["listener"]["name"], "0.0.0.0_9094");
+    assert_eq!(routes[1]["walk"]["branches"][0]["lost"][0]["by"], "destination address");
+    // The address behind --mesh, a pod, an earlier time.
+    let early = ["route", "--mesh", MESH, "--pod", "cons-6c8d7b9f5-cc5cc", "--at", "2026-11-25T17:09:30Z"];
+    let shown = text(&run(&[&early[..], &["--from", "client", "10.12.245.20:9094"]].concat()));
+    assert!(shown.contains("goes to    PassthroughCluster"), "{shown}");
+}
+
+#[test]
+fn a_walk_is_readable_at_three_in_the_morning() {
+    let shown = text(&run(&["route", "--mesh", MESH, "--pod", "cons-6c8d7b9f5-cc5cc", "10.12.245.20:9094"]));
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => path("tests/snapshots"), omit_expression => true }, {
+        insta::assert_snapshot!("route--walk", shown);
+    });
+    let strict = run(&[
+        "route",
+        "--mesh",
+        "samples/routes/mesh/both",
+        "--pod",
+        "broker-0",
+        "--from",
+        "server",
+        "10.12.245.20:9094",
+    ]);
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => path("tests/snapshots"), omit_expression => true }, {
+        insta::assert_snapshot!("route--strict", text(&strict));
+    });
+    for line in shown.lines().chain(text(&strict).lines()) {
+        assert!(line.chars().count() <= 80 && !line.contains('\u{1b}'), "{line}");
+    }
+}
+
+#[test]
+fn all_addresses_are_listed_and_catch_alls_marked() {
+    let shown = text(&run(&["route", "--mesh", "samples/routes/mesh/both", "--all"]));
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => path("tests/snapshots"), omit_expression => true }, {
+        insta::assert_snapshot!("route--all", shown);
+    });
+    assert_eq!(shown.matches("CATCH-ALL").count(), 1);
+}
+
+#[test]
+fn two_states_are_compared_by_destination() {
+    let arguments = ["route", "--mesh", "samples/routes/mesh/both", "--before", "samples/routes/mesh/ok"];
+    let shown = text(&run(&arguments));
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => path("tests/snapshots"), omit_expression => true }, {
+        insta::assert_snapshot!("route--before", shown);
+    });
+    let same = run(&["route", "--mesh", "samples/routes/mesh/ok", "--before", "samples/routes/mesh/ok"]);
+    assert_eq!((same.status.code(), text(&same)), (Some(0), String::new()));
+    let one = json(&run(&[&arguments[..], &["-o", "json", "10.12.245.20:9094"]].concat()));
+    assert_eq!(one["changes"][0]["pods"], serde_json::json!(["cons-6c8d7b9f5-cc5cc"]));
+}
+
+#[test]
+fn trouble_exits_with_2_and_names_what_there_is() {
+    let trouble = |arguments: &[&str]| {
+        let output = run(&[&["route", "--mesh"][..], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let unknown = trouble(&[MESH, "--pod", "nobody", "10.0.0.1:80"]);
+    assert!(unknown.contains("broker-0, broker-1, cons-"), "{unknown}");
+    assert!(trouble(&[MESH]).contains("name an address"));
+    assert!(trouble(&["no-such-folder", "--all"]).contains("no-such-folder"));
+    assert!(trouble(&[MESH, "--pod", "broker-0", "web:http"]).contains("no address with a port"));
+    assert!(trouble(&[MESH, "--at", "yesterday", "--pod", "broker-0", "10.0.0.1:80"]).contains("yesterday"));
 }

@@ -3,6 +3,7 @@
 mod explain;
 mod formats;
 mod learn;
+mod route;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -130,6 +131,7 @@ enum Command {
     Formats(formats::Formats),
     Explain(explain::Explain),
     Learn(learn::Learn),
+    Route(route::Route),
 }
 
 const EXAMPLES: &str = "\
@@ -140,6 +142,7 @@ Examples:
   logscan --output json archive.log | jq '.findings[].why'
   logscan --fail-on error --output ndjson - < archive.log
   logscan learn -o expected.toml healthy.log && logscan --expect expected.toml today.log
+  logscan route --mesh config_dump.json 10.12.1.6:5701
 
 Exit codes: 0 done, 1 findings (with --fail-on), 2 trouble or nothing recognised, 130 interrupted.";
 
@@ -189,7 +192,7 @@ pub fn main() -> ExitCode {
 fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
-        Some(Command::Explain(_) | Command::Learn(_)) => false,
+        Some(Command::Explain(_) | Command::Learn(_) | Command::Route(_)) => false,
         None => arguments.redact,
     }
 }
@@ -199,6 +202,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Formats(arguments)) => return formats::run(arguments, style(Colour::Auto), &stop_signal()?),
         Some(Command::Explain(arguments)) => return explain::run(arguments, style(Colour::Auto)),
         Some(Command::Learn(arguments)) => return learn::run(arguments, &stop_signal()?),
+        Some(Command::Route(arguments)) => return route::run(arguments, style(Colour::Auto)),
         None => {}
     }
     let stdin = [PathBuf::from("-")];

@@ -135,7 +135,7 @@ fn named(name: &str, namespace: &str) -> String {
 }
 
 /// A proxy by its pod: `web-0.shop`; by its file if the dump does not say whose it is.
-pub(super) fn pod(proxy: &Proxy) -> String {
+pub fn pod(proxy: &Proxy) -> String {
     match (&*proxy.node.pod, proxy.files.first()) {
         ("", Some(file)) => file.to_string(),
         (pod, _) => named(pod, &proxy.node.namespace),

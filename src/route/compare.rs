@@ -31,9 +31,9 @@ pub struct Change {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Destination {
     direction: Direction,
+    /// One address, and not every one on the port that no listener has, or a port of the pod's own: those come first.
+    single: bool,
     to: SocketAddr,
-    /// Stands for every address on the port that nobody else has.
-    any: bool,
     /// Empty for none.
     sni: Box<str>,
 }
@@ -52,10 +52,13 @@ const SENT: [(&str, Bytes<'static>); 4] = [
 
 impl Destination {
     fn shown(&self) -> String {
-        let place = match (self.any, self.to.is_ipv4()) {
-            (false, _) => self.to.to_string(),
-            (true, true) => format!("any other address, port {}", self.to.port()),
-            (true, false) => format!("any other IPv6 address, port {}", self.to.port()),
+        let port = self.to.port();
+        let place = match (self.single, self.to.is_ipv4()) {
+            (false, _) if self.direction == Direction::Inbound && port == 0 => "any other port of the pod".to_owned(),
+            (false, _) if self.direction == Direction::Inbound => format!("port {port} of the pod"),
+            (true, _) => self.to.to_string(),
+            (false, true) => format!("any other address, port {port}"),
+            (false, false) => format!("any other IPv6 address, port {port}"),
         };
         if self.sni.is_empty() { place } else { format!("{place} with SNI {}", self.sni) }
     }
@@ -64,11 +67,10 @@ impl Destination {
 /// Where routes differ, by proxies that are in both states, the last dump of each. With `only` just that destination.
 pub fn compare(before: &Mesh, after: &Mesh, only: Option<SocketAddr>) -> Vec<Change> {
     let (before, after) = (last_of_each(before), last_of_each(after));
-    // (direction, before, after) and the destinations, each with its pods.
-    let mut found: BTreeMap<(Vec<String>, Changed), Vec<String>> = BTreeMap::new();
+    // Of each destination and change the pods; then destinations that have both in common.
+    let mut found: BTreeMap<(Destination, Changed), Vec<String>> = BTreeMap::new();
     for (name, old) in &before {
         let Some(new) = after.get(name) else { continue };
-        let mut of_pod: BTreeMap<Changed, Vec<String>> = BTreeMap::new();
         let (was, is) = (Router::new(old), Router::new(new));
         let mut all = BTreeSet::new();
         if let Some(to) = only {
@@ -80,21 +82,23 @@ pub fn compare(before: &Mesh, after: &Mesh, only: Option<SocketAddr>) -> Vec<Cha
         for destination in all {
             let (one, other) = (ends(&was, &destination), ends(&is, &destination));
             if one != other {
-                of_pod.entry((destination.direction, one, other)).or_default().push(destination.shown());
+                let change = (destination.direction, one, other);
+                found.entry((destination, change)).or_default().push(name.clone());
             }
         }
-        for (changed, destinations) in of_pod {
-            found.entry((destinations, changed)).or_default().push(name.clone());
-        }
     }
-    let change = |((destinations, (direction, before, after)), pods): ((Vec<String>, Changed), Vec<String>)| Change {
+    let mut together: BTreeMap<(Vec<String>, Changed), Vec<String>> = BTreeMap::new();
+    for ((destination, changed), pods) in found {
+        together.entry((pods, changed)).or_default().push(destination.shown());
+    }
+    let change = |((pods, (direction, before, after)), destinations): ((Vec<String>, Changed), Vec<String>)| Change {
         pods,
         direction: if direction == Direction::Outbound { "outbound" } else { "inbound" },
         destinations,
         before,
         after,
     };
-    let mut changes: Vec<Change> = found.into_iter().map(change).collect();
+    let mut changes: Vec<Change> = together.into_iter().map(change).collect();
     // What concerns most comes first.
     changes.sort_by_key(|change| std::cmp::Reverse(change.pods.len() * change.destinations.len()));
     changes
@@ -111,7 +115,7 @@ pub(super) fn last_of_each(mesh: &Mesh) -> BTreeMap<String, &Proxy> {
 /// One address, as a pod dials it, and for its own as it comes in.
 fn asked_for(proxy: &Proxy, to: SocketAddr) -> Vec<Destination> {
     let direction = if proxy.node.addresses.contains(&to.ip()) { Direction::Inbound } else { Direction::Outbound };
-    vec![Destination { direction, to, any: false, sni: "".into() }]
+    vec![Destination { direction, to, single: true, sni: "".into() }]
 }
 
 /// Every destination that a proxy's configuration tells from others: addresses of listeners and endpoints, ports and
@@ -120,12 +124,11 @@ fn destinations(proxy: &Proxy, all: &mut BTreeSet<Destination>) {
     for listener in proxy.listeners.iter().filter(|listener| listener.active) {
         let names = || listener.chains.iter().flat_map(|chain| &chain.takes.server_names);
         if listener.direction == Some(Direction::Inbound) {
-            let ports = listener.chains.iter().filter_map(|chain| chain.takes.port);
-            for address in &proxy.node.addresses {
-                let at = |port| SocketAddr::new(*address, port);
-                let inbound =
-                    |port| Destination { direction: Direction::Inbound, to: at(port), any: false, sni: "".into() };
-                all.extend(ports.clone().map(inbound));
+            // Port 0 is no chain's, so it stands for all that have no chain of their own.
+            for port in listener.chains.iter().filter_map(|chain| chain.takes.port).chain([0]) {
+                let own = proxy.node.addresses.first().copied().unwrap_or(UNKNOWN[0]);
+                let to = SocketAddr::new(own, port);
+                all.insert(Destination { direction: Direction::Inbound, single: false, to, sni: "".into() });
             }
             continue;
         }
@@ -135,7 +138,7 @@ fn destinations(proxy: &Proxy, all: &mut BTreeSet<Destination>) {
             let to = if any { SocketAddr::new(unknown, address.port()) } else { *address };
             for sni in std::iter::once("").chain(names().map(|name| &**name)) {
                 let sni = sni.replace('*', "any").into();
-                all.insert(Destination { direction: Direction::Outbound, to, any, sni });
+                all.insert(Destination { direction: Direction::Outbound, single: !any, to, sni });
             }
         }
     }
@@ -145,7 +148,7 @@ fn destinations(proxy: &Proxy, all: &mut BTreeSet<Destination>) {
         }
         for endpoint in upstream::endpoints(proxy, cluster).unwrap_or_default() {
             if let Address::Ip(to) = endpoint.address {
-                all.insert(Destination { direction: Direction::Outbound, to, any: false, sni: "".into() });
+                all.insert(Destination { direction: Direction::Outbound, to, single: true, sni: "".into() });
             }
         }
     }

@@ -28,7 +28,7 @@ mod words;
 
 pub use addresses::{How, Landing};
 pub use answer::{Answer, End, Open, Outcome};
-pub use behind::{Behind, Known, Owner};
+pub use behind::{Behind, Known, Owner, pod};
 pub use chains::{CRITERIA, ChainAt, Criterion};
 pub use compare::{Change, compare};
 pub use group::{Group, group};

@@ -11,8 +11,9 @@ use super::chains::ChainAt;
 use super::http::Table;
 use super::lost::{Lost, called, lost, takes};
 use super::question::Question;
-use super::router::{Exit, Router, Way};
+use super::router::{Exit, Router};
 use super::seen::Wire;
+use super::table::is_catch_all;
 use super::upstream;
 use super::words::{in_words, routed, said, says, sends, shown, why};
 use crate::field::value::Micros;
@@ -77,7 +78,7 @@ pub struct Branch {
     pub chain: Option<Step>,
     /// What the chain takes; empty for everything.
     pub takes: Vec<String>,
-    /// Those that lost.
+    /// Those that lost; left out in the branches behind the first few dozen.
     pub lost: Vec<Lost>,
     /// Where it leads.
     pub goes: Vec<Goes>,
@@ -177,7 +178,11 @@ impl<'m> Router<'m> {
                 let exits = self.exits(question, landing, &way.wire, *chain);
                 let place = seen.iter().position(|(at, other)| at == chain && *other == exits);
                 let place = place.unwrap_or_else(|| {
-                    walk.branches.push(self.branch(question, landing, way, *chain, &exits, known));
+                    let mut branch = self.branch(landing, *chain, &exits, known);
+                    if walk.branches.len() < TOLD {
+                        branch.lost = lost(listener, &way.found, canonical(question.to), sni_of(&way.wire));
+                    }
+                    walk.branches.push(branch);
                     seen.push((*chain, exits));
                     seen.len() - 1
                 });
@@ -189,32 +194,20 @@ impl<'m> Router<'m> {
         }
     }
 
-    fn branch(
-        &self,
-        question: &Question<'_>,
-        landing: Landing,
-        way: &Way<'_, 'm>,
-        at: Option<ChainAt>,
-        exits: &[Exit<'m>],
-        known: &Known<'m>,
-    ) -> Branch {
+    fn branch(&self, landing: Landing, at: Option<ChainAt>, exits: &[Exit<'m>], known: &Known<'m>) -> Branch {
         let listener = &self.proxy.listeners[landing.listener];
-        let sni = match &way.wire {
-            Wire::Tls { sni, .. } => sni,
-            _ => "",
-        };
         let chain = at.and_then(|at| at.of(listener));
         let asks = chain.map_or_else(Vec::new, |chain| takes(&chain.takes));
         let table = at.and_then(|at| self.table(landing.listener, at));
         let step = |chain: &mesh::Chain| Step {
             name: match at {
                 Some(ChainAt::Place(place)) => called(place, chain),
-                _ if chain.name.is_empty() => "the default chain".into(),
+                _ if chain.name.is_empty() => "default chain".into(),
                 _ => chain.name.to_string(),
             },
             why: match at {
                 Some(ChainAt::Default) if listener.chains.is_empty() => "the only one".into(),
-                Some(ChainAt::Default) => "the default chain: no other takes the connection".into(),
+                Some(ChainAt::Default) => "the listener's default, as no other takes the connection".into(),
                 _ if asks.is_empty() && listener.chains.len() == 1 => "takes everything".into(),
                 _ if asks.is_empty() => "takes what no other does".into(),
                 _ => "takes ".to_owned() + &asks.join(", "),
@@ -225,7 +218,7 @@ impl<'m> Router<'m> {
         Branch {
             when: Vec::new(),
             chain: chain.map(step),
-            lost: lost(listener, &way.found, canonical(question.to), sni),
+            lost: Vec::new(),
             goes: exits.iter().map(|exit| self.goes(exit, table, known)).collect(),
             takes: asks,
         }
@@ -278,7 +271,7 @@ impl<'m> Router<'m> {
         }
         let asleep = |address| {
             let sleeping = self.proxy.listeners.iter().find(|l| !l.active && l.addresses.contains(&address));
-            sleeping.map_or("nobody".to_owned(), |listener| format!("only {}, which is not active", listener.name))
+            sleeping.map_or("no listener".to_owned(), |listener| format!("only {}, which is not active", listener.name))
         };
         let nobody = |address: std::net::SocketAddr| Tried { place: address.to_string(), found: asleep(address) };
         match landing.how {
@@ -300,6 +293,12 @@ impl<'m> Router<'m> {
         if let Some(refused) = &listener.error {
             notes.push(format!("the proxy refused the last update of {}: {}", listener.name, refused.details));
         }
+        if landing.accepted_by.is_some() && listener.addresses.iter().any(|at| is_catch_all(listener, *at)) {
+            notes.push(format!(
+                "{} is a catch-all: it takes every address on the port that no other has",
+                listener.name
+            ));
+        }
         if answer.certain().is_none() && walk.branches.len() > 1 {
             notes.push("what the client sends first decides: say it with --bytes, --sni or --http".into());
         }
@@ -316,7 +315,7 @@ impl<'m> Router<'m> {
         if let Some(millis) = waits.filter(|millis| *millis > 0) {
             notes.push(format!("a client that waits for the server's first bytes is let through after {millis} ms"));
         } else if waits == Some(0) {
-            notes.push("a client that waits for the server's first bytes waits for ever: the inspectors do".into());
+            notes.push("a client that waits for the server's first bytes waits for ever, as the inspectors do".into());
         }
         let filters: Vec<&str> = answer
             .outcomes
@@ -336,6 +335,18 @@ impl<'m> Router<'m> {
         if listener.inspection_timeout.is_none() && eyes.tls && listener.tls_inspector == Inspector::Absent {
             notes.push("the listener that accepts looks for TLS, this one does not".into());
         }
+    }
+}
+
+/// So many branches tell what lost: a listener of a thousand server names has a thousand branches, and in each of them
+/// all the others lost.
+const TOLD: usize = 32;
+
+/// The server name that a client sends; empty for none.
+fn sni_of<'w>(wire: &'w Wire<'_>) -> &'w str {
+    match wire {
+        Wire::Tls { sni, .. } => sni,
+        _ => "",
     }
 }
 

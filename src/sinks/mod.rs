@@ -7,6 +7,7 @@ mod check;
 mod clean;
 mod json;
 mod page;
+pub mod route;
 mod text;
 
 use std::io::{self, Write};
