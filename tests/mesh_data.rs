@@ -1,6 +1,7 @@
 //! Published dumps of real proxies: where connections go in them. Skipped with a word where they are not at hand.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use logscan::mesh::{self, Direction, To};
 use logscan::route::{Bytes, ChainAt, End, Question, Router, Sni, Version, chain_of};
@@ -23,7 +24,7 @@ fn bytes(name: &str) -> Bytes<'static> {
 
 #[test]
 fn connections_go_where_a_reading_of_the_dumps_by_eye_says() {
-    let folder = path("../shared/mesh-data");
+    let folder = std::env::var_os("MESH_DUMPS").map_or_else(|| path("../shared/mesh-data"), PathBuf::from);
     let Ok(cases) = std::fs::read_to_string(folder.join("expected-matches.json")) else {
         eprintln!("skipped: no published dumps beside the project");
         return;
