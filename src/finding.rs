@@ -1,5 +1,7 @@
 //! `Finding`: what the tool is for. A cause with its count, its evidence, why it is one and what to do.
 
+use serde::{Serialize, Serializer};
+
 use crate::field::value::Micros;
 use crate::ledger::Evidence;
 use crate::remedy::Remedy;
@@ -38,6 +40,12 @@ impl Severity {
     }
 }
 
+impl Serialize for Severity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// How sure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grade {
@@ -69,6 +77,12 @@ impl Grade {
             Grade::Likely => "the lines of one side say so",
             Grade::Proven => "both sides' lines say so, or the proxy's configuration does",
         }
+    }
+}
+
+impl Serialize for Grade {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -39,6 +39,7 @@ pub mod expect;
 pub mod claims;
 pub mod rules;
 pub mod learn;
+pub mod lint;
 pub mod report;
 pub mod redact;
 pub mod explain;

@@ -24,21 +24,26 @@ fn the_help_in_the_readme_is_the_programs() {
     }
 }
 
-#[test]
-fn the_findings_in_the_readme_are_the_rules() {
+/// Compares a table of the README with what it is made from, or writes it anew.
+fn table_is_current(head: &str, metas: impl Iterator<Item = &'static logscan::finding::Meta>) {
     let readme = std::fs::read_to_string(path("README.md")).unwrap();
-    let head = "| code | name | severity | says |\n|---|---|---|---|\n";
-    let shown = readme.split(head).nth(1).expect("a table of rules").split("\n\n").next().unwrap();
-    let rows = logscan::rules::RULES.iter().map(|rule| {
-        let meta = rule.meta;
-        format!("| {} | `{}` | {} | {} |", meta.code, meta.name, meta.severity.name(), meta.summary)
-    });
+    let shown = readme.split(head).nth(1).expect("the table is there").split("\n\n").next().unwrap();
+    let rows =
+        metas.map(|meta| format!("| {} | `{}` | {} | {} |", meta.code, meta.name, meta.severity.name(), meta.summary));
     let rows = rows.collect::<Vec<_>>().join("\n");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path("README.md"), readme.replace(shown, &rows)).unwrap();
+        std::fs::write(path("README.md"), readme.replace(&format!("{head}{shown}"), &format!("{head}{rows}"))).unwrap();
         return;
     }
     assert_eq!(shown, rows);
+}
+
+#[test]
+fn the_findings_in_the_readme_are_the_rules_and_the_checks() {
+    let rules = logscan::rules::RULES.iter().map(|rule| rule.meta);
+    table_is_current("| code | name | severity | says |\n|---|---|---|---|\n", rules);
+    let checks = logscan::lint::CHECKS.iter().map(|check| check.meta);
+    table_is_current("| check | name | severity | says |\n|---|---|---|---|\n", checks);
 }
 
 #[test]

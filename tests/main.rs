@@ -14,6 +14,7 @@ mod layers;
 mod mesh;
 mod mesh_data;
 mod proof;
+mod lint;
 mod properties;
 mod published;
 mod redact;

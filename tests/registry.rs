@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use logscan::finding::Meta;
 use logscan::format;
+use logscan::lint::CHECKS;
 use logscan::rules::RULES;
 
 use crate::tool::path;
@@ -19,12 +21,11 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn every_rule_has_a_code_a_name_a_file_and_its_headings() {
-    let mut seen = BTreeSet::new();
-    for rule in RULES {
-        let meta = rule.meta;
-        assert!(seen.insert(meta.code) && seen.insert(meta.name), "{} twice", meta.code);
+/// Codes and documentation, of rules or of checks.
+fn are_documented(metas: &[&'static Meta], codes: &mut BTreeSet<&str>) {
+    let mut names = BTreeSet::new();
+    for meta in metas {
+        assert!(codes.insert(meta.code) && names.insert(meta.name), "{} twice", meta.code);
         assert!(meta.code.len() == 4 && meta.code.starts_with(|letter: char| letter.is_ascii_uppercase()));
         assert!(!meta.summary.is_empty() && !meta.summary.ends_with('.'));
         let headings: Vec<&str> = meta.sections().map(|(heading, _)| heading).collect();
@@ -33,9 +34,25 @@ fn every_rule_has_a_code_a_name_a_file_and_its_headings() {
             assert!(text.len() > 10, "{}: {heading} is empty", meta.name);
         }
     }
-    let files = stems("src/rules", "rs");
-    let rules: BTreeSet<String> = RULES.iter().map(|rule| rule.meta.name.replace('-', "_")).collect();
-    assert_eq!(files, rules, "a rule is a file named after it");
+}
+
+#[test]
+fn every_rule_and_check_has_a_code_a_name_a_file_and_its_headings() {
+    let rules: Vec<&Meta> = RULES.iter().map(|rule| rule.meta).collect();
+    let checks: Vec<&Meta> = CHECKS.iter().map(|check| check.meta).collect();
+    let mut codes = BTreeSet::new();
+    are_documented(&rules, &mut codes);
+    are_documented(&checks, &mut codes);
+    assert!(checks.is_sorted_by_key(|meta| meta.code), "checks stand by code");
+    for (folder, word, metas) in [("src/rules", "rule! {", rules), ("src/lint", "check! {", checks)] {
+        let declares = |stem: &String| {
+            let code = std::fs::read_to_string(path(&format!("{folder}/{stem}.rs"))).unwrap();
+            code.contains(&format!("\n{word}"))
+        };
+        let files: BTreeSet<String> = stems(folder, "rs").into_iter().filter(declares).collect();
+        let named: BTreeSet<String> = metas.iter().map(|meta| meta.name.replace('-', "_")).collect();
+        assert_eq!(files, named, "a rule or check is a file named after it");
+    }
 }
 
 #[test]
@@ -46,6 +63,38 @@ fn every_grammar_file_is_listed_and_named_after_itself() {
         assert_eq!(name, file.name);
         assert!(!file.summary.is_empty() && !file.source.is_empty());
     }
+}
+
+/// A text of the documentation as a cell of a table.
+fn cell(meta: &Meta, heading: &str) -> String {
+    let text = meta.sections().find(|(known, _)| *known == heading).unwrap().1;
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+/// Compares a page with its file, or writes it.
+fn is_current(file: &str, page: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path(file), page).unwrap();
+    }
+    let current = std::fs::read_to_string(path(file)).unwrap_or_default() == page;
+    assert!(current, "{file} is stale: UPDATE_DOCS=1 cargo test writes it anew");
+}
+
+#[test]
+fn the_page_of_all_checks_is_current() {
+    use std::fmt::Write;
+
+    let mut page = String::from(
+        "# Checks of configuration\n\nMade from the checks' own documentation by `UPDATE_DOCS=1 cargo test`; `logscan \
+         explain NAME` prints one of them.\n\n\
+         | Check | Severity | What it finds | When it is silent | How sure | Source |\n|---|---|---|---|---|---|\n",
+    );
+    for meta in CHECKS.iter().map(|check| check.meta) {
+        let link = format!("{} [{}]({}.rs)", meta.code, meta.name, meta.name.replace('-', "_"));
+        let cells = ["What it finds", "When it is silent", "How sure", "Source"].map(|heading| cell(meta, heading));
+        writeln!(page, "| {link} | {} | {} |", meta.severity.name(), cells.join(" | ")).unwrap();
+    }
+    is_current("src/lint/README.md", &page);
 }
 
 /// The page of all rules, made from their documentation. With `UPDATE_DOCS=1` it is written anew.
@@ -60,10 +109,7 @@ fn page_is_current(samples: &std::collections::BTreeMap<&str, &str>) {
     );
     for rule in RULES {
         let meta = rule.meta;
-        let cell = |heading: &str| {
-            let text = meta.sections().find(|(known, _)| *known == heading).unwrap().1;
-            text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
-        };
+        let cell = |heading: &str| cell(meta, heading);
         let sample = samples.get(meta.name).unwrap_or_else(|| panic!("{} fires on no sample", meta.name));
         writeln!(
             page,
@@ -79,12 +125,7 @@ fn page_is_current(samples: &std::collections::BTreeMap<&str, &str>) {
         )
         .unwrap();
     }
-    let file = path("src/rules/README.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, &page).unwrap();
-    }
-    let current = std::fs::read_to_string(file).unwrap_or_default() == page;
-    assert!(current, "src/rules/README.md is stale: UPDATE_DOCS=1 cargo test writes it anew");
+    is_current("src/rules/README.md", &page);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::finding::Grade;
 use crate::leg::Way;
 use crate::measure::duration;
 use crate::mesh::objects::{Meta, Port, Resolution, Service};
-use crate::mesh::{Address, Proxy};
+use crate::mesh::{Address, Mesh, Proxy};
 use crate::remedy::{Hijack, Remedy, Victim, hijack};
 use crate::replay::{self, Replayed};
 use crate::route::{Answer, ChainAt, End, How};
@@ -61,7 +61,7 @@ impl<'w> Claims<'w> {
             return (verdict, Vec::new());
         }
         let Some(cluster) = cluster_of(&shown) else { return (verdict, Vec::new()) };
-        let catcher = catcher(replayed, shown.proxy, cluster);
+        let catcher = catcher(replayed.mesh, shown.proxy, cluster);
         verdict.why.push_str(&made(&catcher, ways));
         verdict.why.push_str(&self.visible(replayed, &catcher, ways));
         verdict.why.push_str(&others(replayed, &shown, cluster));
@@ -246,10 +246,10 @@ fn cluster_of<'w>(shown: &Shown<'w>) -> Option<&'w str> {
 }
 
 /// The object behind a cluster; without objects, what the dump and the cluster's name say of it.
-fn catcher(replayed: &Replayed<'_>, proxy: &Proxy, cluster: &str) -> Service {
+pub(crate) fn catcher(mesh: &Mesh, proxy: &Proxy, cluster: &str) -> Service {
     let read = Cluster::read(cluster.as_bytes());
     let host = String::from_utf8_lossy(read.host).into_owned();
-    if let Some(known) = replayed.mesh.objects.services.iter().find(|service| *service.host == *host) {
+    if let Some(known) = mesh.objects.services.iter().find(|service| *service.host == *host) {
         return known.clone();
     }
     let config = proxy.clusters.get(cluster);
@@ -259,7 +259,11 @@ fn catcher(replayed: &Replayed<'_>, proxy: &Proxy, cluster: &str) -> Service {
         Some((namespace, name)) => (name.to_string(), namespace.to_string()),
         None => (labels.next().unwrap_or_default().to_owned(), labels.next().unwrap_or_default().to_owned()),
     };
-    let internal = host.contains(".svc");
+    let kind = config.map_or("", |config| &*config.kind);
+    // Without an address, a Service is found by name or goes on to where it was dialled; a list of endpoints is a
+    // ServiceEntry's, whatever its host is called.
+    let internal = host.contains(".svc") && kind != "EDS";
+    let headless = internal && kind == "ORIGINAL_DST";
     let target = config.and_then(|config| {
         config.endpoints.iter().find_map(|endpoint| match &endpoint.address {
             Address::Host(target, _) => Some(target.clone()),
@@ -283,7 +287,8 @@ fn catcher(replayed: &Replayed<'_>, proxy: &Proxy, cluster: &str) -> Service {
         },
         host: host.into(),
         external_name: if internal { target.unwrap_or_default() } else { "".into() },
-        resolution: Resolution::Dns,
+        headless,
+        resolution: if kind == "ORIGINAL_DST" { Resolution::Passthrough } else { Resolution::Dns },
         ports: ports.into_iter().map(|number| Port { number, ..Port::default() }).collect(),
         ..Service::default()
     }
@@ -316,7 +321,7 @@ fn named(proxy: &Proxy) -> String {
 }
 
 /// The two first numbers of a release.
-fn release(version: &str) -> Option<(u32, u32)> {
+pub(crate) fn release(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

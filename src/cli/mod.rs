@@ -4,6 +4,7 @@ mod explain;
 mod formats;
 mod learn;
 mod route;
+mod lint;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -132,6 +133,7 @@ enum Command {
     Explain(explain::Explain),
     Learn(learn::Learn),
     Route(route::Route),
+    Lint(lint::Lint),
 }
 
 const EXAMPLES: &str = "\
@@ -143,6 +145,7 @@ Examples:
   logscan --fail-on error --output ndjson - < archive.log
   logscan learn -o expected.toml healthy.log && logscan --expect expected.toml today.log
   logscan route --mesh config_dump.json 10.12.1.6:5701
+  logscan lint --mesh dumps/ --fail-on warning
 
 Exit codes: 0 done, 1 findings (with --fail-on), 2 trouble or nothing recognised, 130 interrupted.";
 
@@ -192,7 +195,7 @@ pub fn main() -> ExitCode {
 fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
-        Some(Command::Explain(_) | Command::Learn(_) | Command::Route(_)) => false,
+        Some(Command::Explain(_) | Command::Learn(_) | Command::Route(_) | Command::Lint(_)) => false,
         None => arguments.redact,
     }
 }
@@ -203,6 +206,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Explain(arguments)) => return explain::run(arguments, style(Colour::Auto)),
         Some(Command::Learn(arguments)) => return learn::run(arguments, &stop_signal()?),
         Some(Command::Route(arguments)) => return route::run(arguments, style(Colour::Auto)),
+        Some(Command::Lint(arguments)) => return lint::run(arguments, style(Colour::Auto)),
         None => {}
     }
     let stdin = [PathBuf::from("-")];

@@ -8,6 +8,7 @@ use crate::field::{Field, Kind, operator, outcome, reserved};
 use crate::finding::{Grade, Meta, Severity};
 use crate::format::{self, FileKind, Formats, grammar};
 use crate::leg::Side;
+use crate::lint::CHECKS;
 use crate::pair::Match;
 use crate::rules::RULES;
 use crate::topology::Alone;
@@ -15,7 +16,7 @@ use crate::topology::Alone;
 /// Everything that a word is.
 pub(super) fn entries(word: &str, formats: &Formats) -> Vec<Entry> {
     let word = word.trim_matches(['"', '\'', '`', ',']);
-    let mut found: Vec<Entry> = rule(word).into_iter().collect();
+    let mut found = documented(word);
     found.extend(flags(word));
     found.extend(field(word));
     found.extend(cluster(word));
@@ -42,6 +43,8 @@ pub(super) fn known(formats: &Formats) -> Vec<(&'static str, Vec<String>)> {
     vec![
         ("Rules", owned(RULES.iter().map(|rule| rule.meta.name).collect())),
         ("Their codes", owned(RULES.iter().map(|rule| rule.meta.code).collect())),
+        ("Checks", owned(CHECKS.iter().map(|check| check.meta.name).collect())),
+        ("Checks' codes", owned(CHECKS.iter().map(|check| check.meta.code).collect())),
         ("Response flags", owned(flag::TABLE.iter().map(|flag| flag.short).collect())),
         ("The same, long", owned(flag::TABLE.iter().map(|flag| flag.long).collect())),
         ("Fields", owned(Field::ALL.iter().map(|field| field.key()).collect())),
@@ -63,14 +66,18 @@ pub(super) fn known(formats: &Formats) -> Vec<(&'static str, Vec<String>)> {
     ]
 }
 
-/// The documentation of a rule, one paragraph a heading.
-fn rule(word: &str) -> Option<Entry> {
+/// The documentation of a rule, or of a check of configuration, one paragraph a heading. A name may be both.
+fn documented(word: &str) -> Vec<Entry> {
     let name = word.replace('_', "-");
-    let named = |meta: &Meta| meta.name == name || meta.code.eq_ignore_ascii_case(word);
-    let meta = RULES.iter().map(|rule| rule.meta).find(|meta| named(meta))?;
-    let kind = format!("rule, {}: {}", meta.severity.name(), meta.severity.meaning());
-    let entry = Entry::new(format!("{} {}", meta.code, meta.name), kind).row("Summary", meta.summary);
-    Some(meta.sections().fold(entry, |entry, (heading, text)| entry.row(heading, flat(text))))
+    let rules = RULES.iter().map(|rule| ("rule", rule.meta));
+    let checks = CHECKS.iter().map(|check| ("check of logscan lint", check.meta));
+    let named = |(_, meta): &(&str, &Meta)| meta.name == name || meta.code.eq_ignore_ascii_case(word);
+    let entry = |(what, meta): (&str, &'static Meta)| {
+        let kind = format!("{what}, {}: {}", meta.severity.name(), meta.severity.meaning());
+        let entry = Entry::new(format!("{} {}", meta.code, meta.name), kind).row("Summary", meta.summary);
+        meta.sections().fold(entry, |entry, (heading, text)| entry.row(heading, flat(text)))
+    };
+    rules.chain(checks).filter(named).map(entry).collect()
 }
 
 /// The rules whose documentation names a word of the log among what they find.

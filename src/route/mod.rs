@@ -35,6 +35,6 @@ pub use group::{Group, group};
 pub use lost::Lost;
 pub use question::{Bytes, MESH_HTTP, MESH_TCP, Question, Request, Sni, Version};
 pub use router::{Replay, Router, chain_of};
-pub use table::{Leads, Row, table};
+pub use table::{Leads, Row, catching, table};
 pub use upstream::{Fate, Tls};
 pub use walk::{Branch, Goes, Step, Target, Tried, Walk};

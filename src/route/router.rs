@@ -228,7 +228,7 @@ impl<'m> Router<'m> {
     }
 
     /// What becomes of connections to a cluster.
-    pub(super) fn fate(&self, cluster: &str) -> Fate {
+    pub fn fate(&self, cluster: &str) -> Fate {
         upstream::fate(self.proxy, cluster)
     }
 

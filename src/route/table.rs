@@ -57,20 +57,24 @@ fn leads_of(chain: &Chain) -> Leads {
 }
 
 /// Whether a listener at every address sends all that nobody else takes to a service: then pods' addresses and those
-/// outside of the mesh go there too. A listener that is bound to its port is meant for who dials the proxy itself.
+/// outside of the mesh go there too.
 pub(super) fn is_catch_all(listener: &Listener, address: SocketAddr) -> bool {
+    catching(listener, address).is_some()
+}
+
+/// The chain by which a listener at every address sends all that nobody else takes to a service; none if it does not. A
+/// listener that is bound to its port is meant for who dials the proxy itself.
+pub fn catching(listener: &Listener, address: SocketAddr) -> Option<&Chain> {
     let service = |chain: &Chain| match &chain.to {
         To::Tcp(clusters) => clusters.iter().any(|(name, _)| Direction::of(name.as_bytes()) == Direction::Outbound),
         _ => false,
     };
-    let of_all = |(at, chain): (ChainAt, &Chain)| (at == ChainAt::Default || takes_all(&chain.takes)) && service(chain);
+    let of_all =
+        |(at, chain): &(ChainAt, &Chain)| (*at == ChainAt::Default || takes_all(&chain.takes)) && service(chain);
     let places = listener.chains.iter().enumerate().map(|(place, chain)| (ChainAt::Place(place), chain));
     let default = listener.default_chain.iter().map(|chain| (ChainAt::Default, chain));
-    address.ip().is_unspecified()
-        && !listener.bound
-        && !listener.use_original_dst
-        && places.chain(default).any(of_all)
-        && !listener.has_matcher
+    let meant = address.ip().is_unspecified() && !listener.bound && !listener.use_original_dst && !listener.has_matcher;
+    places.chain(default).filter(|_| meant).find(of_all).map(|(_, chain)| chain)
 }
 
 /// Whether a match has no condition, or none that says anything.

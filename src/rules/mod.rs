@@ -65,7 +65,7 @@ macro_rules! rule {
         };
     };
 }
-use rule;
+pub(crate) use rule;
 
 /// A rule: its description, and the function that files what it finds.
 #[derive(Clone, Copy, Debug)]

@@ -47,17 +47,21 @@ impl<W: Write> Sink for Json<W> {
     }
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {
-        let document = Document { report, connections: self.connections.as_deref() };
-        // serde writes a few letters at a time, each of which is looked at: better at many at once.
-        let mut out = BufWriter::with_capacity(16 << 10, Harmless(&mut self.out));
-        serde_json::to_writer_pretty(&mut out, &document)?;
-        writeln!(out)?;
-        out.flush()
+        document(&mut self.out, &Document { report, connections: self.connections.as_deref() })
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// One document, whatever it is of.
+pub fn document<W: Write>(out: W, document: &impl Serialize) -> io::Result<()> {
+    // serde writes a few letters at a time, each of which is looked at: better at many at once.
+    let mut out = BufWriter::with_capacity(16 << 10, Harmless(out));
+    serde_json::to_writer_pretty(&mut out, document)?;
+    writeln!(out)?;
+    out.flush()
 }
 
 /// One object a line, told apart by `type`.

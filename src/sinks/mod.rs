@@ -16,7 +16,7 @@ use crate::report::{Report, Shown, Told};
 
 pub use check::Check;
 pub(crate) use clean::clean;
-pub use json::{Json, Ndjson, leg_object};
+pub use json::{Json, Ndjson, document, leg_object};
 pub use page::Page;
 pub use text::{Style, Text};
 

@@ -1,5 +1,6 @@
 //! The report for a terminal: first what is wrong and what to do, then the lines that show it, then the numbers.
 
+mod lint;
 mod proof;
 mod tables;
 
@@ -54,13 +55,13 @@ impl<W: Write> Text<W> {
         self.style.paint(text, ansi)
     }
 
-    fn severity(&self, told: &Told) -> String {
-        let colour = match told.severity {
+    fn severity(&self, severity: &str) -> String {
+        let colour = match severity {
             "error" => AnsiColor::Red,
             "warning" => AnsiColor::Yellow,
             _ => AnsiColor::Cyan,
         };
-        self.paint(&told.severity.to_uppercase(), colour.on_default().bold())
+        self.paint(&severity.to_uppercase(), colour.on_default().bold())
     }
 
     fn headline(&mut self, report: &Report) -> io::Result<()> {
@@ -82,7 +83,7 @@ impl<W: Write> Text<W> {
 
     /// What is wrong and what to do.
     fn told(&mut self, told: &Told) -> io::Result<()> {
-        let severity = self.severity(told);
+        let severity = self.severity(told.severity);
         let name = self.paint(told.name, Ansi::new().bold());
         writeln!(self.out, "\n{severity} {} {name} ({}) x{}", told.code, told.grade, told.count)?;
         self.field("What", &clean(&told.subject))?;

@@ -6,6 +6,7 @@ use anstyle::Style as Ansi;
 
 use super::super::clean::clean;
 use super::{Text, plural};
+use crate::remedy::Remedy;
 use crate::report::{Mesh, Told};
 
 /// How many rows of a list are shown.
@@ -14,10 +15,18 @@ const ROWS: usize = 5;
 impl<W: Write> Text<W> {
     /// The ways out of findings that have some.
     pub(super) fn remedies(&mut self, findings: &[Told]) -> io::Result<()> {
-        for told in findings.iter().filter(|told| !told.remedies.is_empty()) {
+        self.ways_out(findings.iter().map(|told| (told.code, &*told.subject, &told.remedies[..])))
+    }
+
+    /// Ways out by the code and subject of what they are for.
+    pub(super) fn ways_out<'f>(
+        &mut self,
+        findings: impl Iterator<Item = (&'f str, &'f str, &'f [Remedy])>,
+    ) -> io::Result<()> {
+        for (code, subject, remedies) in findings.filter(|(.., remedies)| !remedies.is_empty()) {
             let head = self.paint("Ways out", Ansi::new().bold());
-            writeln!(self.out, "\n{head} of {} {}", told.code, clean(&told.subject))?;
-            for (number, remedy) in (1..).zip(&told.remedies) {
+            writeln!(self.out, "\n{head} of {code} {}", clean(subject))?;
+            for (number, remedy) in (1..).zip(remedies) {
                 self.row(&format!("  {number}."), &clean(&remedy.what))?;
                 self.row("", &format!("({})", clean(&remedy.cost)))?;
                 for line in remedy.apply.lines() {
