@@ -301,6 +301,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_of_which_only_its_own_dump_knows_is_taken_too() {
+        let mut server = proxy("cache-0", tcp("PassthroughCluster"));
+        server.node.addresses = vec![[10, 0, 0, 7].into()];
+        server.clusters = [("inbound|5701||".into(), mesh::Cluster::default())].into();
+        let found = told(&Mesh { proxies: vec![proxy("a", tcp(CATCHER)), server], ..Mesh::default() });
+        assert!(found[0].why.contains("cache-0.cache") && found[0].why.contains("10.0.0.7:5701"), "{}", found[0].why);
+        assert_eq!(found[0].places.len(), 1);
+    }
+
+    #[test]
     fn what_only_looks_like_it_is_none() {
         let by_name =
             Chain { takes: Match { server_names: vec!["a.example".into()], ..Match::default() }, ..tcp(CATCHER) };

@@ -19,7 +19,7 @@ pub struct Lint<'m> {
     pub(super) routers: Vec<Router<'m>>,
     /// Listeners that catch a whole port.
     pub(super) catches: Vec<Catch<'m>>,
-    /// Addresses behind services by their port, with the host, as far as any dump or object knows them.
+    /// Addresses behind services by their port, with the host or the pod, as far as any dump or object knows them.
     pub(super) endpoints: BTreeMap<u16, BTreeSet<(String, SocketAddr)>>,
 }
 
@@ -182,7 +182,27 @@ fn endpoints(mesh: &Mesh, routers: &[Router<'_>]) -> BTreeMap<u16, BTreeSet<(Str
             }
         }
     }
+    for proxy in routers.iter().map(|router| router.proxy) {
+        for address in proxy.clusters.keys().flat_map(|name| served(proxy, name)) {
+            let known = found.entry(address.port()).or_default();
+            if known.iter().all(|(_, other)| *other != address) {
+                known.insert((route::pod(proxy), address));
+            }
+        }
+    }
     found
+}
+
+/// Where a proxy's own pod serves what comes by an inbound cluster. Names with a host, of Istio up to 1.9, have the
+/// Service's port, which need not be the pod's.
+fn served(proxy: &Proxy, name: &str) -> Vec<SocketAddr> {
+    let cluster = Cluster::read(name.as_bytes());
+    match cluster.port {
+        Some(port) if cluster.direction == Direction::Inbound && cluster.host.is_empty() => {
+            proxy.node.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Endpoints with the name of their cluster, those that are written into clusters too.
