@@ -11,10 +11,13 @@ mod dropped_service;
 mod external_name_ports;
 mod finding;
 mod missing_cluster;
+mod mixed_headless_mtls;
 mod no_endpoints;
 mod port_protocol;
 mod rejected_update;
 mod service_entry_without_addresses;
+mod shared_port;
+mod strict_with_plaintext_clients;
 mod view;
 
 pub use finding::{Finding, Place, Report, SCHEMA_VERSION};
@@ -39,9 +42,12 @@ pub const CHECKS: &[Check] = &[
     Check { meta: &service_entry_without_addresses::META, judge: service_entry_without_addresses::judge },
     Check { meta: &dropped_service::META, judge: dropped_service::judge },
     Check { meta: &rejected_update::META, judge: rejected_update::judge },
+    Check { meta: &shared_port::META, judge: shared_port::judge },
     Check { meta: &port_protocol::META, judge: port_protocol::judge },
     Check { meta: &missing_cluster::META, judge: missing_cluster::judge },
     Check { meta: &no_endpoints::META, judge: no_endpoints::judge },
+    Check { meta: &mixed_headless_mtls::META, judge: mixed_headless_mtls::judge },
+    Check { meta: &strict_with_plaintext_clients::META, judge: strict_with_plaintext_clients::judge },
 ];
 
 /// Asks every check. Findings come the worst first, then by code and subject.

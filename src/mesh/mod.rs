@@ -5,6 +5,7 @@
 //! a section that is empty.
 
 pub mod objects;
+pub mod policy;
 pub mod protocol;
 pub mod read;
 
