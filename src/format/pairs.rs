@@ -40,7 +40,8 @@ pub fn begins(text: &[u8]) -> bool {
 fn head(text: &[u8]) -> Option<(usize, usize)> {
     let time = if is_stamp(text, b'T') { word(text) } else { 0 };
     let level = time + blanks(&text[time..]);
-    let end = level + word(&text[level..]);
+    // Asked of every word before a line: no level has more letters than five.
+    let end = level + text[level..].iter().take(6).take_while(|byte| !matches!(byte, b' ' | b'\t')).count();
     if !LEVELS.iter().any(|known| text[level..end].eq_ignore_ascii_case(known)) {
         return None;
     }

@@ -49,36 +49,39 @@ impl<R: Read> Lines<R> {
     /// Passes lines on until one tells the layout. A whole line is never held back, unless it ends with the bracket of an
     /// object: whoever writes to a pipe may write the next one much later.
     fn tell(&mut self) {
+        let mut from = 0;
         while let Layout::Unknown { lines, bytes } = self.layout {
-            if bytes == 0 && MARK.starts_with(&self.rest[..self.rest.len().min(MARK.len())]) {
-                if self.rest.len() < MARK.len() && !self.ended {
+            let rest = &self.rest[from..];
+            if bytes == 0 && from == 0 && MARK.starts_with(&rest[..rest.len().min(MARK.len())]) {
+                if rest.len() < MARK.len() && !self.ended {
                     return;
                 }
-                if self.rest.len() >= MARK.len() {
-                    self.rest.drain(..MARK.len());
-                }
+                from = if rest.len() < MARK.len() { 0 } else { MARK.len() };
             }
-            let line = memchr::memchr(b'\n', &self.rest).map(|end| end + 1);
-            let blank = line.is_some_and(|end| self.rest[..end].trim_ascii().is_empty());
-            if !blank && Document::begins(&self.rest) {
+            let rest = &self.rest[from..];
+            let line = memchr::memchr(b'\n', rest).map(|end| end + 1);
+            let blank = line.is_some_and(|end| rest[..end].trim_ascii().is_empty());
+            if !blank && Document::begins(rest) {
                 self.layout = Layout::Document(Document::default());
-                return;
+                break;
             }
-            if !blank && Runtime::begins(&self.rest) {
+            if !blank && Runtime::begins(rest) {
                 self.layout = Layout::Runtime(Runtime::default());
-                return;
+                break;
             }
-            let open = !blank && Document::may_begin(&self.rest);
-            if !self.ended && self.rest.len() < NEAR && (line.is_none() || open) {
-                return;
+            let open = !blank && Document::may_begin(rest);
+            if !self.ended && rest.len() < NEAR && (line.is_none() || open) {
+                break;
             }
             let Some(end) = line.filter(|_| lines < LINES && bytes < NEAR) else {
                 self.layout = Layout::Plain;
-                return;
+                break;
             };
-            self.ready.extend(self.rest.drain(..end));
+            self.ready.extend_from_slice(&rest[..end]);
+            from += end;
             self.layout = Layout::Unknown { lines: lines + 1, bytes: bytes + end };
         }
+        self.rest.drain(..from);
     }
 
     fn fill(&mut self) -> io::Result<()> {
