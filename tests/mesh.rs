@@ -132,3 +132,28 @@ fn a_folder_is_what_its_files_are_and_their_order_does_not_matter() {
     let folder = paths(&[folder()]).unwrap();
     assert_eq!(folder.proxies.len(), paths(&files).unwrap().proxies.len());
 }
+
+#[test]
+fn one_proxy_at_two_times_is_two_values_and_shows_what_came() {
+    let mesh = paths(&[path("samples/mesh")]).unwrap();
+    let [healthy, incident] = &mesh.proxies[..] else { panic!("{:#?}", mesh.proxies) };
+    assert_eq!((&*healthy.node.pod, &*incident.node.pod), ("nats-0", "nats-0"));
+    assert!(healthy.taken < incident.taken);
+    let names =
+        |proxy: &Proxy| proxy.listeners.iter().map(|listener| listener.name.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(names(incident).difference(&names(healthy)).collect::<Vec<_>>(), ["0.0.0.0_6222"]);
+    for (proxy, phase) in [(healthy, "healthy"), (incident, "incident")] {
+        let value = tree(&path(&format!("samples/mesh/{phase}/nats-0.json")));
+        assert_eq!(read(std::slice::from_ref(proxy)), counted(&value), "{phase}");
+        let endpoints: Vec<_> = proxy.endpoints.values().flatten().collect();
+        assert!(endpoints.iter().any(|endpoint| endpoint.connect_failures.is_some()), "{endpoints:#?}");
+        let lines = &proxy.clusters["outbound|6222||nats.stream.svc.cluster.local"].tls_matches;
+        assert_eq!(
+            lines.iter().map(|line| line.tls.as_ref().is_some_and(|tls| tls.mutual)).collect::<Vec<_>>(),
+            [true, false]
+        );
+        let inbound = proxy.listeners.iter().find(|listener| &*listener.name == "virtualInbound").unwrap();
+        assert!(inbound.chains[0].tls.is_some_and(|tls| tls.requires_client_certificate));
+    }
+    assert!(mesh.left_out.is_empty(), "{:#?}", mesh.left_out);
+}
