@@ -8,12 +8,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::field::value::{self, Micros};
 
 /// Values in one part; the largest listeners of large meshes have some hundred thousand.
-const MOST: usize = 8_000_000;
+const MOST: usize = 4_000_000;
+
+/// Members that no reader looks at and that are most of a dump: they are passed over.
+const PASSED_OVER: &[&str] =
+    &["access_log", "accessLog", "http_filters", "httpFilters", "managed_fields", "managedFields"];
 
 /// A value.
 #[derive(Debug)]
@@ -124,7 +128,12 @@ impl Node {
 
     /// Whether it is an object that has this member.
     pub(super) fn has(&self, name: &str) -> bool {
-        matches!(self.get(name), Ok(Some(_)))
+        self.is_table() && matches!(self.get(name), Ok(Some(_)))
+    }
+
+    /// Whether it is an object.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self, Node::Table(_))
     }
 
     fn is_there(&self) -> bool {
@@ -319,6 +328,10 @@ impl<'de> Visitor<'de> for &mut Part {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Node, A::Error> {
         let mut table = Vec::new();
         while let Some(key) = members.next_key::<Box<str>>()? {
+            if PASSED_OVER.contains(&&*key) {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            }
             table.push((key, members.next_value_seed(&mut *self)?));
         }
         Ok(Node::Table(table))

@@ -214,6 +214,9 @@ impl Parts {
             listener.error = error.take();
             self.proxy.listeners.push(listener);
         }
+        if !any && error.is_none() && name.is_empty() {
+            return Err(entry.is_not("a listener: it has neither a name nor a state"));
+        }
         if error.is_some() || !any {
             self.proxy.listeners.push(Listener { name: name.into(), error, ..Listener::default() });
         }
@@ -329,6 +332,10 @@ impl Parts {
     /// Something that stands alone: its members tell what it is.
     fn whole<'n>(&mut self, place: &[Step], node: &'n Node) -> Read<'n, ()> {
         let has = |names: &[&str]| names.iter().any(|name| node.has(name));
+        if !node.is_table() {
+            self.notes.unknown(shown(place), "is nothing that we know");
+            return Ok(());
+        }
         if kube::is_object(node) {
             return self.object(place, node, &node.text("kind")?);
         }
