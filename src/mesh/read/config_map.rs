@@ -5,7 +5,8 @@
 use serde::de::DeserializeSeed;
 
 use super::kube::text;
-use super::node::{Node, Part, Read, Wrong};
+use super::node::{Node, Read, Wrong};
+use super::part::Part;
 use super::yaml;
 
 /// What a mesh does with unknown destinations if it does not say. Source: the same, since Istio 1.3.

@@ -7,7 +7,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::node::{Node, Part};
+use super::node::Node;
+use super::part::Part;
 
 /// One step of a place.
 #[derive(Clone, Debug, PartialEq, Eq)]

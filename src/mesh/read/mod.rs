@@ -14,11 +14,13 @@ mod listener;
 mod merge;
 mod node;
 mod notes;
+mod part;
 mod parts;
 mod pod;
 mod policy;
 mod registry;
 mod route;
+mod section;
 mod service;
 mod status;
 mod table;
@@ -29,7 +31,7 @@ mod yaml;
 mod ztunnel;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -95,7 +97,7 @@ fn leaves_out(path: &str) -> Option<&'static str> {
 const STACK: usize = 8 << 20;
 
 /// Reads files, folders and archives: what a file is, is seen from its content. Fails if something that was named
-/// cannot be read or holds nothing that we know; files in folders and archives are left out then.
+/// cannot be read or holds nothing that we know; single files in folders and archives are left out then.
 pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
     let expanded = Expanded::wanting(WANTED, paths, &AtomicBool::new(false));
     let mut mesh = Mesh::default();
@@ -116,6 +118,9 @@ pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
     let threads = threads.map_err(|error| Trouble::Unreadable(format!("no threads to read with: {error}")))?;
     let read: Vec<One> = threads.install(|| expanded.sources.into_par_iter().map(one).collect());
     let known = choose(read, &named, &mut mesh.left_out)?;
+    if let Some(empty) = paths.iter().find(|path| path.exists() && !holds(path, &known)) {
+        return Err(Trouble::Unknown(empty.display().to_string()));
+    }
     mesh.of(known);
     Ok(mesh)
 }
@@ -164,6 +169,15 @@ fn choose(
         left_out.push(LeftOut { file: first.clone(), place: Box::default(), why, wrong: false });
     }
     Ok(known)
+}
+
+/// Whether one of these files is this one, or in this folder or archive.
+fn holds(path: &Path, known: &[(Box<str>, Parts)]) -> bool {
+    let name = path.display().to_string();
+    let name = name.trim_end_matches('/');
+    known
+        .iter()
+        .any(|(file, _)| file.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '!'])))
 }
 
 impl Mesh {

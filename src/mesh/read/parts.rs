@@ -3,12 +3,12 @@
 use super::document::{Step, Take, shown};
 use super::node::{Node, Read};
 use super::notes::Notes;
+use super::section::section;
 use super::status::{self, Live};
 use super::ztunnel::{self, Ztunnel};
 use super::{cluster, config_map, endpoint, kube, listener, registry, route, table, whose};
-use crate::field::value::{self, Micros};
 use crate::mesh::objects::{Objects, Service};
-use crate::mesh::{Cluster, Listener, Proxy, Refused, RouteConfig};
+use crate::mesh::{Cluster, Proxy, RouteConfig};
 
 /// What was read of one file.
 #[derive(Default)]
@@ -31,51 +31,6 @@ pub(super) struct Parts {
     pub(super) notes: Notes,
     /// How many parts were known: a file without one is nothing that we know.
     pub(super) known: u64,
-}
-
-/// What a list of a dump's section holds.
-#[derive(Clone, Copy)]
-enum Section {
-    /// A listener in each state that it is in.
-    ListenerStates,
-    /// A listener, active or not.
-    Listeners(bool),
-    Clusters(bool),
-    Routes,
-    Endpoints,
-    /// Not ours: what it is.
-    Unused(&'static str),
-}
-
-/// The lists of a dump's sections. Source: `envoy.admin.v3.*ConfigDump`, `envoy.admin.v2alpha`.
-fn section(list: &str) -> Option<Section> {
-    Some(match list {
-        "dynamic_listeners" | "dynamicListeners" => Section::ListenerStates,
-        "static_listeners" | "staticListeners" | "dynamic_active_listeners" | "dynamicActiveListeners" => {
-            Section::Listeners(true)
-        }
-        "dynamic_warming_listeners"
-        | "dynamicWarmingListeners"
-        | "dynamic_draining_listeners"
-        | "dynamicDrainingListeners" => Section::Listeners(false),
-        "static_clusters" | "staticClusters" | "dynamic_active_clusters" | "dynamicActiveClusters" => {
-            Section::Clusters(true)
-        }
-        "dynamic_warming_clusters" | "dynamicWarmingClusters" => Section::Clusters(false),
-        "static_route_configs" | "staticRouteConfigs" | "dynamic_route_configs" | "dynamicRouteConfigs" => {
-            Section::Routes
-        }
-        "static_endpoint_configs" | "staticEndpointConfigs" | "dynamic_endpoint_configs" | "dynamicEndpointConfigs" => {
-            Section::Endpoints
-        }
-        "inline_scoped_route_configs"
-        | "inlineScopedRouteConfigs"
-        | "dynamic_scoped_route_configs"
-        | "dynamicScopedRouteConfigs" => Section::Unused("scoped routes are not followed"),
-        "ecds_filters" | "ecdsFilters" => Section::Unused("filters given on their own (ECDS) are not followed"),
-        _ if list.ends_with("secrets") || list.ends_with("Secrets") => Section::Unused("secrets are never read"),
-        _ => return None,
-    })
 }
 
 impl Take for Parts {
@@ -120,125 +75,14 @@ impl Take for Parts {
         };
         if let Err(wrong) = done {
             let (inner, why) = wrong.within(&part);
-            self.notes.wrong(shown(place) + &inner, why);
+            self.wrong(place, &inner, why);
         }
     }
 }
 
 impl Parts {
-    fn has(&mut self, section: Option<Section>) {
-        let has = &mut self.proxy.has;
-        match section {
-            Some(Section::ListenerStates | Section::Listeners(_)) => has.listeners = true,
-            Some(Section::Clusters(_)) => has.clusters = true,
-            Some(Section::Routes) => has.routes = true,
-            Some(Section::Endpoints) => has.endpoints = true,
-            Some(Section::Unused(_)) | None => return,
-        }
-        self.known += 1;
-    }
-
-    /// A member of a section, or an item of one of its lists.
-    fn of_section<'n>(&mut self, place: &[Step], member: &str, part: &'n Node) -> Read<'n, ()> {
-        match member {
-            "@type" => self.kind_of_section(place, &part.as_text()?),
-            "bootstrap" => {
-                self.known += 1;
-                self.proxy.node = whose::node(part)?;
-            }
-            "version_info" | "versionInfo" => self.saw(version(&part.as_text()?)),
-            "last_updated" | "lastUpdated" => self.saw(value::time(part.as_text()?.as_bytes())),
-            _ => match section(member) {
-                Some(kind) => self.entry(place, kind, part)?,
-                None => self.notes.unknown(shown(place), format!("{member} of a section is not known")),
-            },
-        }
-        Ok(())
-    }
-
-    /// An empty section has nothing but its type.
-    fn kind_of_section(&mut self, place: &[Step], kind: &str) {
-        let kind = kind.rsplit(['.', '/']).next().unwrap_or_default();
-        match kind {
-            "ListenersConfigDump" => self.has(Some(Section::ListenerStates)),
-            "ClustersConfigDump" => self.has(Some(Section::Clusters(true))),
-            "RoutesConfigDump" => self.has(Some(Section::Routes)),
-            "EndpointsConfigDump" => self.has(Some(Section::Endpoints)),
-            // What is in these is told when it comes.
-            "BootstrapConfigDump" | "SecretsConfigDump" | "ScopedRoutesConfigDump" | "EcdsConfigDump" => {
-                self.known += 1;
-            }
-            _ => self.notes.unknown(shown(&place[..2]), format!("sections of the type {kind} are not known")),
-        }
-    }
-
-    fn entry<'n>(&mut self, place: &[Step], kind: Section, entry: &'n Node) -> Read<'n, ()> {
-        match kind {
-            Section::ListenerStates => self.listener_states(entry)?,
-            Section::Listeners(active) => {
-                let listener = self.listener(entry, active)?;
-                self.proxy.listeners.extend(listener);
-            }
-            Section::Clusters(active) => self.cluster(entry, active)?,
-            Section::Routes => {
-                let refused = self.refused(entry)?;
-                let updated = self.updated(entry)?;
-                if let Some(config) = entry.get("route_config")? {
-                    let config = route::config(config)?;
-                    self.routes(RouteConfig { updated, error: refused, ..config });
-                }
-            }
-            Section::Endpoints => {
-                self.updated(entry)?;
-                if let Some(assigned) = entry.get("endpoint_config")? {
-                    self.endpoints(assigned)?;
-                }
-            }
-            Section::Unused(why) => self.notes.unknown(shown(place), why),
-        }
-        Ok(())
-    }
-
-    /// A listener that changes is there in two states at once.
-    fn listener_states<'n>(&mut self, entry: &'n Node) -> Read<'n, ()> {
-        let name = entry.text("name")?;
-        let mut error = self.refused(entry)?;
-        let mut any = false;
-        for (state, active) in [("active_state", true), ("warming_state", false), ("draining_state", false)] {
-            let Some(state) = entry.get(state)? else { continue };
-            let Some(mut listener) = self.listener(state, active)? else { continue };
-            if listener.name.is_empty() {
-                listener.name = name.as_ref().into();
-            }
-            any = true;
-            listener.error = error.take();
-            self.proxy.listeners.push(listener);
-        }
-        if !any && error.is_none() && name.is_empty() {
-            return Err(entry.is_not("a listener: it has neither a name nor a state"));
-        }
-        if error.is_some() || !any {
-            self.proxy.listeners.push(Listener { name: name.into(), error, ..Listener::default() });
-        }
-        Ok(())
-    }
-
-    fn listener<'n>(&mut self, state: &'n Node, active: bool) -> Read<'n, Option<Listener>> {
-        let updated = self.updated(state)?;
-        let Some(node) = state.get("listener")? else { return Ok(None) };
-        Ok(Some(Listener { active, updated, ..listener::listener(node)? }))
-    }
-
-    fn cluster<'n>(&mut self, entry: &'n Node, active: bool) -> Read<'n, ()> {
-        let (updated, error) = (self.updated(entry)?, self.refused(entry)?);
-        if let Some(node) = entry.get("cluster")? {
-            self.clusters(Cluster { active, error, updated, ..cluster::cluster(node)? });
-        }
-        Ok(())
-    }
-
     /// Of a cluster in two states the active one counts, and what became of the other is told with it.
-    fn clusters(&mut self, cluster: Cluster) {
+    pub(super) fn clusters(&mut self, cluster: Cluster) {
         let clusters = &mut self.proxy.clusters;
         match clusters.get_mut(&cluster.name) {
             Some(known) if known.active && !cluster.active => known.error = known.error.take().or(cluster.error),
@@ -249,11 +93,11 @@ impl Parts {
     }
 
     /// Route configurations that are written into listeners have a name only by chance: the first one stays.
-    fn routes(&mut self, config: RouteConfig) {
+    pub(super) fn routes(&mut self, config: RouteConfig) {
         self.proxy.routes.entry(config.name.clone()).or_insert(config);
     }
 
-    fn endpoints<'n>(&mut self, assigned: &'n Node) -> Read<'n, ()> {
+    pub(super) fn endpoints<'n>(&mut self, assigned: &'n Node) -> Read<'n, ()> {
         let found = endpoint::assignment(assigned)?;
         self.proxy.endpoints.entry(assigned.text("cluster_name")?.into()).or_default().extend(found);
         Ok(())
@@ -306,7 +150,7 @@ impl Parts {
             for (place, item) in std::mem::take(&mut self.waiting) {
                 if let Err(wrong) = self.object(&place, &item, kind) {
                     let (inner, why) = wrong.within(&item);
-                    self.notes.wrong(shown(&place) + &inner, why);
+                    self.wrong(&place, &inner, why);
                 }
             }
             return Ok(());
@@ -385,27 +229,9 @@ impl Parts {
         Ok(true)
     }
 
-    fn saw(&mut self, time: Option<Micros>) {
-        self.proxy.taken = self.proxy.taken.max(time);
+    /// `inner` is where in the part at `place` it is.
+    fn wrong(&mut self, place: &[Step], inner: &str, why: String) {
+        let place = shown(place) + inner;
+        self.notes.wrong(place.trim_start_matches('.').to_owned(), why);
     }
-
-    /// When something was given to the proxy.
-    fn updated<'n>(&mut self, entry: &'n Node) -> Read<'n, Option<Micros>> {
-        self.saw(version(&entry.text("version_info")?));
-        let updated = entry.time("last_updated");
-        self.saw(updated);
-        Ok(updated)
-    }
-
-    fn refused<'n>(&mut self, entry: &'n Node) -> Read<'n, Option<Refused>> {
-        let Some(error) = entry.get("error_state")? else { return Ok(None) };
-        let at = error.time("last_update_attempt");
-        self.saw(at);
-        Ok(Some(Refused { details: error.text("details")?.into(), at }))
-    }
-}
-
-/// Istio's versions begin with a time: `2026-01-01T00:00:00Z/7`.
-fn version(text: &str) -> Option<Micros> {
-    text.split_once('/').and_then(|(time, _)| value::time(time.as_bytes()))
 }

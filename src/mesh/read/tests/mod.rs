@@ -186,3 +186,12 @@ fn files_that_cannot_be_read_are_named_with_the_place() {
     assert!(said(&"[".repeat(100_000)).contains("recursion limit"));
     assert!(paths(&["/no/such/file".into()]).unwrap_err().to_string().contains("/no/such/file"));
 }
+
+#[test]
+fn a_folder_without_anything_known_is_trouble() {
+    let (folder, _) = written(&[("x/notes.txt", "hello"), ("x/values.json", "{\"a\": 1}"), ("y/web-0.json", DUMP)]);
+    let said = |path: &str| paths(&[folder.path().join(path)]).map(|mesh| mesh.proxies.len());
+    assert!(said("x").unwrap_err().to_string().contains("holds no configuration"));
+    assert_eq!((said("y").unwrap(), said("y/").unwrap(), said("").unwrap()), (1, 1, 1));
+    assert_eq!(said("*/*.json").unwrap(), 1);
+}

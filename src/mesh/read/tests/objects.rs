@@ -195,7 +195,7 @@ fn the_meshs_policy_is_in_a_config_map_or_in_istiods_answer() {
     assert_eq!(&*objects(&[("x", &map("trustDomain: a"))]).outbound_policy, "ALLOW_ANY");
     assert_eq!(&*objects(&[("x", "{\"defaultConfig\":{},\"outboundTrafficPolicy\":{}}")]).outbound_policy, "ALLOW_ANY");
     let mesh = read(&[("x", &map("a: [")), ("y", &map("trustDomain: a"))]).unwrap();
-    assert!(mesh.left_out[0].wrong && &*mesh.left_out[0].place == ".data.mesh", "{:?}", mesh.left_out);
+    assert!(mesh.left_out[0].wrong && &*mesh.left_out[0].place == "data.mesh", "{:?}", mesh.left_out);
     let both =
         read(&[("x", &map("outboundTrafficPolicy: {mode: REGISTRY_ONLY}")), ("y", &map("trustDomain: a"))]).unwrap();
     assert_eq!((&*both.objects.outbound_policy, both.left_out.len()), ("", 2));
