@@ -15,11 +15,16 @@ fn folder() -> PathBuf {
     std::env::var_os("MESH_DUMPS").map_or_else(|| path("../shared/mesh-data"), PathBuf::from)
 }
 
-/// The dumps, without the files that are about them.
-#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+/// The dumps that others published.
 fn dumps() -> Vec<PathBuf> {
-    let Ok(folder) = std::fs::read_dir(folder()) else {
-        eprintln!("skipped: no published dumps beside the project");
+    files_in(&folder())
+}
+
+/// The dumps in a folder, without the files that are about them.
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(folder) = std::fs::read_dir(folder) else {
+        eprintln!("skipped: no dumps in {}", folder.display());
         return Vec::new();
     };
     let is_dump = |path: &PathBuf| {
@@ -119,18 +124,23 @@ fn every_published_dump_is_read_and_nothing_is_lost_unsaid() {
 
 #[test]
 fn a_folder_is_what_its_files_are_and_their_order_does_not_matter() {
-    let files = dumps();
-    if files.is_empty() {
-        return;
+    for folder in [path("samples/proof/mesh/healthy"), folder()] {
+        let files = files_in(&folder);
+        if !files.is_empty() {
+            a_folder_is_its_files(&folder, &files);
+        }
     }
+}
+
+fn a_folder_is_its_files(folder: &Path, files: &[PathBuf]) {
     let told = |mesh: Mesh| format!("{mesh:?}");
-    let forward = told(paths(&files).unwrap());
+    let forward = told(paths(files).unwrap());
     let backward: Vec<PathBuf> = files.iter().rev().cloned().collect();
     assert_eq!(forward, told(paths(&backward).unwrap()));
-    let twice: Vec<PathBuf> = files.iter().chain(&files).cloned().collect();
+    let twice: Vec<PathBuf> = files.iter().chain(files).cloned().collect();
     assert_eq!(forward, told(paths(&twice).unwrap()));
-    let folder = paths(&[folder()]).unwrap();
-    assert_eq!(folder.proxies.len(), paths(&files).unwrap().proxies.len());
+    let whole = paths(&[folder.to_owned()]).unwrap();
+    assert_eq!(whole.proxies.len(), paths(files).unwrap().proxies.len());
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn skip(path: &str) -> Option<&'static str> {
 }
 
 /// Why a file is left out that is read under another name.
-const AGAIN: &str = "the same file again";
+pub(crate) const AGAIN: &str = "the same file again";
 
 /// Standard input's name in reports.
 pub const STDIN: &str = "stdin";

@@ -110,7 +110,8 @@ pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
         }
         mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why: trouble.into(), wrong: true });
     }
-    for (what, count) in expanded.skipped {
+    // What is read once although it was named twice is not left out.
+    for (what, count) in expanded.skipped.into_iter().filter(|(what, _)| *what != expand::AGAIN) {
         let why = format!("{what}: {count} files in folders and archives").into();
         mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why, wrong: false });
     }
