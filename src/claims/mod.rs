@@ -29,7 +29,6 @@ use crate::topology::Topology;
 pub use calls::{Expected, call, callers, destinations, expected};
 use deviation::Compared;
 pub(crate) use deviation::{grade, phrase, told};
-pub(crate) use proof::{catcher, release};
 pub(crate) use words::{AMBIENT, after, list, noun, ports};
 pub use words::{flags, source};
 

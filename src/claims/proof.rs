@@ -2,19 +2,17 @@
 //! the ways out of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 use super::{Claims, Seen, Verdict, list, noun, when};
-use crate::cluster::{Cluster, Direction};
+use crate::cluster::Direction;
 use crate::field::value::Micros;
 use crate::finding::Grade;
-use crate::leg::Way;
 use crate::measure::duration;
-use crate::mesh::objects::{Meta, Port, Resolution, Service};
-use crate::mesh::{Address, Mesh, Proxy};
-use crate::remedy::{Hijack, Remedy, Victim, hijack};
-use crate::replay::{self, Replayed};
-use crate::route::{Answer, ChainAt, End, How};
+use crate::mesh::Proxy;
+use crate::mesh::objects::Service;
+use crate::remedy::{Hijack, Remedy, Victim, called, catcher, hijack, release};
+use crate::replay::{self, Replayed, Shown};
+use crate::route::{ChainAt, End, How, endpoints};
 
 /// Rules whose findings are about where connections were sent: configuration proves them, or shows that it was another one.
 const ROUTED: &[&str] = &[
@@ -32,14 +30,6 @@ const ROUTED: &[&str] = &[
 /// Rules of which a service's listener is the cause that takes what it should not.
 const CAUGHT: &[&str] = &["unexpected-cluster", "catch-all"];
 
-/// One of a finding's ways, as a proxy's configuration has it.
-struct Shown<'w> {
-    way: &'w Way,
-    proxy: &'w Proxy,
-    answer: Answer<'w>,
-    to: SocketAddr,
-}
-
 impl<'w> Claims<'w> {
     /// The verdict with what configuration adds to it.
     pub(super) fn proven(&self, ways: &[Seen<'w>], mut verdict: Verdict) -> (Verdict, Vec<Remedy>) {
@@ -49,7 +39,10 @@ impl<'w> Claims<'w> {
         // A catch-all black-holes some connections beside those that it steals; these show it.
         let stolen = |seen: &&Seen<'w>| seen.cluster.direction == Direction::Outbound;
         let caught = CAUGHT.contains(&self.meta.name);
-        let shown = ways.iter().filter(|seen| !caught || stolen(seen)).find_map(|seen| self.explained(replayed, seen));
+        let shown = ways
+            .iter()
+            .filter(|seen| !caught || stolen(seen))
+            .find_map(|seen| replayed.shown(seen.number, seen.way, &self.ledger.names));
         let Some(shown) = shown else {
             verdict.why.push_str(&otherwise(replayed, ways));
             return (verdict, Vec::new());
@@ -60,27 +53,16 @@ impl<'w> Claims<'w> {
         if !caught {
             return (verdict, Vec::new());
         }
-        let Some(cluster) = cluster_of(&shown) else { return (verdict, Vec::new()) };
-        let catcher = catcher(replayed.mesh, shown.proxy, cluster);
+        let End::Cluster { name, .. } = shown.outcome.end else { return (verdict, Vec::new()) };
+        let catcher = catcher(replayed.mesh, shown.router.proxy, name);
         verdict.why.push_str(&made(&catcher, ways));
         verdict.why.push_str(&self.visible(replayed, &catcher, ways));
-        verdict.why.push_str(&others(replayed, &shown, cluster));
+        verdict.why.push_str(&others(replayed, &shown, name));
         let remedies = self.ways_out(replayed, &catcher, &shown, ways);
         if let Some(first) = remedies.first() {
             verdict.fix = format!("{}; or another of the ways out, which are ready to apply", first.what);
         }
         (verdict, remedies)
-    }
-
-    /// A way that a dump explains, with how.
-    fn explained(&self, replayed: &'w Replayed<'w>, seen: &Seen<'w>) -> Option<Shown<'w>> {
-        let asked = replayed.way(seen.number)?;
-        if !matches!(asked.verdict, replay::Verdict::Explained | replay::Verdict::Possible) {
-            return None;
-        }
-        let router = replayed.router(asked.dump?);
-        let question = replay::question(seen.way, &self.ledger.names).ok()?;
-        Some(Shown { way: seen.way, proxy: router.proxy, answer: router.answer(&question), to: question.to })
     }
 
     /// Who sees what a catch-all is made of.
@@ -116,29 +98,23 @@ impl<'w> Claims<'w> {
         &self,
         replayed: &Replayed<'_>,
         catcher: &Service,
-        shown: &Shown<'_>,
+        shown: &Shown<'_, '_>,
         ways: &[Seen<'w>],
     ) -> Vec<Remedy> {
-        let mut victims: BTreeMap<String, Victim> = BTreeMap::new();
+        let mut callers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for seen in ways {
             let host = self.owners_of(seen).first().cloned().unwrap_or_default();
-            let mut parts = host.split('.');
-            let namespace = if host.contains(".svc") { parts.nth(1).unwrap_or_default() } else { "" }.to_owned();
-            let selector = replayed.mesh.objects.services.iter().find(|service| *service.host == *host);
-            let victim = victims.entry(host.clone()).or_insert(Victim {
-                host: if namespace.is_empty() { String::new() } else { host },
-                namespace,
-                selector: selector.map(|service| service.selector.clone()).unwrap_or_default(),
-                callers: BTreeSet::new(),
-            });
-            victim.callers.insert(self.ledger.show(seen.way.namespace).into_owned());
+            callers.entry(host).or_default().insert(self.ledger.show(seen.way.namespace).into_owned());
         }
+        let services = &replayed.mesh.objects.services;
+        let victims = callers.into_iter().map(|(host, callers)| Victim::of(&host, services, callers));
+        let node = &shown.router.proxy.node;
         hijack(&Hijack {
             catcher,
-            port: shown.way.dest.port(),
-            victims: victims.into_values().collect(),
-            version: release(&shown.proxy.node.version),
-            dns_capture: shown.proxy.node.dns_capture,
+            port: shown.to.port(),
+            victims: victims.collect(),
+            version: release(&node.version),
+            dns_capture: node.dns_capture,
         })
     }
 }
@@ -163,40 +139,22 @@ fn otherwise(replayed: &Replayed<'_>, ways: &[Seen<'_>]) -> String {
 }
 
 /// Whose endpoints on that port would be caught as well.
-fn others(replayed: &Replayed<'_>, shown: &Shown<'_>, cluster: &str) -> String {
-    let proxy = shown.proxy;
-    let Some(dump) = replayed.mesh.proxies.iter().position(|other| std::ptr::eq(other, proxy)) else {
-        return String::new();
-    };
-    let router = replayed.router(dump);
-    let mut caught: BTreeMap<String, BTreeSet<SocketAddr>> = BTreeMap::new();
-    for (name, endpoints) in &proxy.endpoints {
-        let host = String::from_utf8_lossy(Cluster::read(name.as_bytes()).host).into_owned();
-        let own = Cluster::read(cluster.as_bytes()).host == host.as_bytes();
-        for endpoint in endpoints.iter().filter(|_| !own && !host.is_empty()) {
-            let Address::Ip(address) = endpoint.address else { continue };
-            if address.port() != shown.to.port() || caught.get(&host).is_some_and(|known| known.contains(&address)) {
-                continue;
-            }
-            let question = crate::route::Question { to: address, ..crate::route::Question::outbound(address) };
-            if router.answer(&question).clusters().contains(&cluster) {
-                caught.entry(host.clone()).or_default().insert(address);
-            }
-        }
-    }
-    let count: usize = caught.values().map(BTreeSet::len).sum();
+fn others(replayed: &Replayed<'_>, shown: &Shown<'_, '_>, cluster: &str) -> String {
+    let known = endpoints(replayed.mesh, replayed.mesh.proxies.iter());
+    let taken = shown.router.takes(&known, shown.to.port(), cluster);
+    let count: usize = taken.values().map(BTreeSet::len).sum();
     if count == 0 {
         return String::new();
     }
     let addresses = if count == 1 { "address" } else { "addresses" };
-    format!(". On this port it takes whatever dials {count} known {addresses} of pods, of {}", list(caught.into_keys()))
+    format!(". On this port it takes whatever dials {count} known {addresses} of pods, of {}", list(taken.into_keys()))
 }
 
 /// Where a connection landed and what its chain did, as the end of a text.
-fn landed(shown: &Shown<'_>) -> String {
-    let (proxy, to) = (shown.proxy, shown.to);
+fn landed(shown: &Shown<'_, '_>) -> String {
+    let (proxy, to) = (shown.router.proxy, shown.to);
     let taken = proxy.taken.map_or(String::new(), |taken| format!(" of {taken}"));
-    let Some(landing) = shown.answer.landing else {
+    let Some(landing) = shown.landing else {
         return format!(". In the configuration{taken} of {} nothing listens at {to}", named(proxy));
     };
     let listener = &proxy.listeners[landing.listener];
@@ -209,107 +167,34 @@ fn landed(shown: &Shown<'_>) -> String {
         How::Kept => format!("no listener has {to} or all of its port, so {name} keeps it"),
         How::Accepting | How::Bound => format!("{name} has it"),
     };
-    let outcome = shown.answer.outcomes.iter().find(|outcome| match outcome.end {
-        End::Cluster { .. } => cluster_of(shown).is_some(),
-        _ => cluster_of(shown).is_none(),
-    });
-    let chain = match outcome.and_then(|outcome| outcome.chain) {
-        Some(ChainAt::Place(place)) => {
-            let chain = listener.chains.get(place).map_or("", |chain| &chain.name);
-            if chain.is_empty() {
-                format!("filter chain {} of {}", place + 1, listener.chains.len())
-            } else {
-                format!("filter chain {chain}")
-            }
-        }
+    let count = listener.chains.len();
+    let chain = match shown.outcome.chain {
+        Some(ChainAt::Place(place)) => match listener.chains.get(place).map_or("", |chain| &chain.name) {
+            "" => format!("filter chain {} of {count}", place + 1),
+            name => format!("filter chain {name}"),
+        },
         Some(ChainAt::Default) => "the default filter chain".to_owned(),
-        None => format!("none of its {} filter chains takes it", listener.chains.len()),
+        None => format!("none of its {count} filter chains takes it"),
     };
-    let end = outcome.map_or(String::new(), |outcome| match outcome.end {
+    let end = match shown.outcome.end {
         End::Cluster { name, .. } => format!("; {chain} leads to {name}"),
         End::NoChain => format!("; {chain}"),
-        end => format!("; {chain}: {}", replay::end(end)),
-    });
+        end => format!("; {chain}: {}", end.word()),
+    };
     let made = if listener.made_by.is_empty() { String::new() } else { format!(" ({})", listener.made_by) };
     format!(". In the configuration{taken} of {}: {how}{made}{end}", named(proxy))
 }
 
-/// The cluster that the log names, if the answer has it.
-fn cluster_of<'w>(shown: &Shown<'w>) -> Option<&'w str> {
-    let clusters = shown.answer.clusters();
-    match clusters[..] {
-        [only] => Some(only),
-        _ => clusters
-            .into_iter()
-            .find(|name| crate::cluster::Direction::of(name.as_bytes()).is_outbound() && name.starts_with("outbound")),
-    }
-}
-
-/// The object behind a cluster; without objects, what the dump and the cluster's name say of it.
-pub(crate) fn catcher(mesh: &Mesh, proxy: &Proxy, cluster: &str) -> Service {
-    let read = Cluster::read(cluster.as_bytes());
-    let host = String::from_utf8_lossy(read.host).into_owned();
-    if let Some(known) = mesh.objects.services.iter().find(|service| *service.host == *host) {
-        return known.clone();
-    }
-    let config = proxy.clusters.get(cluster);
-    let said = config.and_then(|config| config.services.first());
-    let mut labels = host.split('.');
-    let (name, namespace) = match said {
-        Some((namespace, name)) => (name.to_string(), namespace.to_string()),
-        None => (labels.next().unwrap_or_default().to_owned(), labels.next().unwrap_or_default().to_owned()),
-    };
-    let kind = config.map_or("", |config| &*config.kind);
-    // Without an address, a Service is found by name or goes on to where it was dialled; a list of endpoints is a
-    // ServiceEntry's, whatever its host is called.
-    let internal = host.contains(".svc") && kind != "EDS";
-    let headless = internal && kind == "ORIGINAL_DST";
-    let target = config.and_then(|config| {
-        config.endpoints.iter().find_map(|endpoint| match &endpoint.address {
-            Address::Host(target, _) => Some(target.clone()),
-            _ => None,
-        })
-    });
-    // Every port has a cluster of its own.
-    let ports: BTreeSet<u16> = proxy
-        .clusters
-        .keys()
-        .filter_map(|name| {
-            Cluster::read(name.as_bytes()).port.filter(|_| Cluster::read(name.as_bytes()).host == host.as_bytes())
-        })
-        .collect();
-    Service {
-        meta: Meta {
-            kind: if internal { "Service" } else { "ServiceEntry" }.into(),
-            namespace: namespace.into(),
-            name: name.into(),
-            ..Meta::default()
-        },
-        host: host.into(),
-        external_name: if internal { target.unwrap_or_default() } else { "".into() },
-        headless,
-        resolution: if kind == "ORIGINAL_DST" { Resolution::Passthrough } else { Resolution::Dns },
-        ports: ports.into_iter().map(|number| Port { number, ..Port::default() }).collect(),
-        ..Service::default()
-    }
-}
-
 /// What made a listener, and when: as the end of a text.
 fn made(catcher: &Service, ways: &[Seen<'_>]) -> String {
-    let meta = &catcher.meta;
-    let what = match (&*meta.kind, &*catcher.external_name) {
-        ("Service", "") => "ExternalName Service".to_owned(),
-        ("Service", target) => format!("ExternalName Service (for {target})"),
-        (kind, _) => format!("{kind} without addresses"),
-    };
-    let created = meta.created.map_or(String::new(), |created| {
+    let created = catcher.meta.created.map_or(String::new(), |created| {
         let first = when(ways).first;
         let before = u32::try_from(first.millis_since(created)).ok().filter(|_| first != Micros::NONE);
         let how = before
             .map_or(String::new(), |millis| format!(", {} before the first of these {}", duration(millis), noun(ways)));
         format!(", created {created}{how}")
     });
-    format!(". It is made by the {what} {} in namespace {}{created}", meta.name, meta.namespace)
+    format!(". It is made by the {}{created}", called(catcher))
 }
 
 /// A proxy by its pod, or by the file of its dump.
@@ -320,8 +205,14 @@ fn named(proxy: &Proxy) -> String {
     }
 }
 
-/// The two first numbers of a release.
-pub(crate) fn release(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split('.');
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_that_are_named_exist() {
+        let exists = |name: &&str| crate::rules::RULES.iter().any(|rule| rule.meta.name == *name);
+        assert!(ROUTED.iter().all(exists));
+        assert!(CAUGHT.iter().all(|name| ROUTED.contains(name)));
+    }
 }

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 
 use super::check;
 use super::finding::{Finding, Place};
-use super::view::{Catch, Lint, behind, place_of};
-use crate::claims::{catcher, list, release};
+use super::view::{Catch, Lint, place_of};
+use crate::claims::list;
 use crate::cluster::{Cluster, Direction};
 use crate::finding::{Grade, Severity};
 use crate::mesh::objects::Service;
-use crate::mesh::{self, Address, Prefix, Proxy, To};
-use crate::remedy::{Hijack, Victim, hijack};
-use crate::route::{Question, Router};
+use crate::mesh::{self, Prefix, To};
+use crate::remedy::{Hijack, Victim, called, catcher, hijack, release};
 
 check! {
     /// ## What it finds
@@ -64,11 +63,8 @@ pub(super) fn judge(lint: &Lint<'_>, found: &mut Vec<Finding>) {
         cause.ports.entry(port).or_insert(catch);
         cause.callers.extend(Some(router.proxy.node.namespace.to_string()).filter(|namespace| !namespace.is_empty()));
         cause.places.push(place_of(lint, catch));
-        let only = only_endpoint(router.proxy, catch.cluster);
-        for (owner, address) in lint.endpoints.get(&port).into_iter().flatten() {
-            if owner.as_bytes() != host && only != Some(*address) && takes(router, *address, catch.cluster) {
-                cause.taken.entry(owner.clone()).or_default().insert(*address);
-            }
+        for (owner, addresses) in router.takes(&lint.endpoints, port, catch.cluster) {
+            cause.taken.entry(owner).or_default().extend(addresses);
         }
     }
     found.extend(causes.into_iter().filter_map(|(host, cause)| finding(lint, &host, cause)));
@@ -90,7 +86,9 @@ fn finding(lint: &Lint<'_>, host: &str, cause: Cause<'_, '_>) -> Option<Finding>
         _ => Severity::Error,
     };
     finding.why = [sends(first, goes_on), alike(&cause), made(&object), taken(lint, &cause)].concat() + guard(first);
-    let victims = victims(&cause, &lint.mesh.objects.services);
+    let services = &lint.mesh.objects.services;
+    let victims: Vec<Victim> =
+        cause.taken.keys().map(|host| Victim::of(host, services, cause.callers.clone())).collect();
     for port in cause.ports.keys().filter(|_| !object.headless) {
         finding.add(hijack(&Hijack {
             catcher: &object,
@@ -137,20 +135,12 @@ fn alike(cause: &Cause<'_, '_>) -> String {
 
 /// The object that makes it, as the end of a sentence.
 fn made(object: &Service) -> String {
-    let meta = &object.meta;
-    let what = match (&*meta.kind, &*object.external_name) {
-        ("Service", _) if object.headless => "headless Service".to_owned(),
-        ("Service", "") => "ExternalName Service".to_owned(),
-        ("Service", target) => format!("ExternalName Service (for {target})"),
-        (kind, _) => format!("{kind} without addresses"),
-    };
-    let created = meta.created.map_or(String::new(), |at| format!(", created {at}"));
-    let namespace = if meta.namespace.is_empty() { String::new() } else { format!(" in namespace {}", meta.namespace) };
+    let created = object.meta.created.map_or(String::new(), |at| format!(", created {at}"));
     let allocated = match object.allocated.first() {
         Some(address) => format!("; its allocated address {address} is only for proxies with DNS capture"),
         None => String::new(),
     };
-    format!(". It is made by the {what} {}{namespace}{created}{allocated}", meta.name)
+    format!(". It is made by the {}{created}{allocated}", called(object))
 }
 
 fn taken(lint: &Lint<'_>, cause: &Cause<'_, '_>) -> String {
@@ -185,40 +175,11 @@ fn guard(catch: &Catch<'_>) -> &'static str {
     }
 }
 
-/// The address of a cluster's endpoint if it has but one: who dials that one gets where he wants.
-fn only_endpoint(proxy: &Proxy, cluster: &str) -> Option<SocketAddr> {
-    let addresses = behind(proxy).filter(|(name, _)| *name == cluster).map(|(_, endpoint)| match endpoint.address {
-        Address::Ip(address) => Some(address),
-        _ => None,
-    });
-    let all: BTreeSet<Option<SocketAddr>> = addresses.collect();
-    if all.len() == 1 { all.into_iter().next().flatten() } else { None }
-}
-
-fn takes(router: &Router<'_>, address: SocketAddr, cluster: &str) -> bool {
-    !router.proxy.node.addresses.contains(&address.ip())
-        && router.answer(&Question::outbound(address)).clusters().contains(&cluster)
-}
-
-fn victims(cause: &Cause<'_, '_>, services: &[Service]) -> Vec<Victim> {
-    let of_host = |host: &String| {
-        let service = services.iter().find(|service| *service.host == **host);
-        let namespace = host.split('.').nth(1).filter(|_| host.contains(".svc")).unwrap_or_default().to_owned();
-        Victim {
-            host: if namespace.is_empty() { String::new() } else { host.clone() },
-            namespace,
-            selector: service.map(|service| service.selector.clone()).unwrap_or_default(),
-            callers: cause.callers.clone(),
-        }
-    };
-    cause.taken.keys().map(of_host).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lint::lint;
-    use crate::mesh::{Chain, Endpoint, Has, Listener, Match, Mesh, Node};
+    use crate::mesh::{Address, Chain, Endpoint, Has, Listener, Match, Mesh, Node, Proxy};
 
     fn tcp(cluster: &str) -> Chain {
         Chain { to: To::Tcp(vec![(cluster.into(), 1)]), ..Chain::default() }

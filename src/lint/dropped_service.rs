@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check;
-use super::external_name_ports::ALIAS;
+
 use super::finding::{Finding, Place, called};
 use super::service_entry_without_addresses::is_bare;
-use super::view::{Lint, has_all_clusters, has_all_routes, place, used};
+use super::view::{Lint, by_port, has_all_clusters, has_all_routes, place, used};
 use crate::claims::list;
 use crate::cluster::{Cluster, Direction};
 use crate::finding::Grade;
 use crate::mesh::objects::Service;
-use crate::mesh::protocol::Speaks;
+use crate::remedy::ALIAS;
 
 check! {
     /// ## What it finds
@@ -96,19 +96,8 @@ const FIX: &str = "give both addresses (or DNS capture, so that they get some), 
                    namespace with exportTo \".\"";
 
 fn in_objects(lint: &Lint<'_>, shown: &Lost, found: &mut Vec<Finding>) {
-    let mut by_port: BTreeMap<u16, Vec<&Service>> = BTreeMap::new();
-    for service in lint.mesh.objects.services.iter().filter(|service| is_without_address(lint, service)) {
-        let ports: BTreeSet<u16> = service
-            .ports
-            .iter()
-            .filter(|port| Speaks::of(service, port).goes_by_address())
-            .map(|port| port.number)
-            .collect();
-        for port in ports {
-            by_port.entry(port).or_default().push(service);
-        }
-    }
-    for (port, mut services) in by_port {
+    let without_address = lint.mesh.objects.services.iter().filter(|service| is_without_address(lint, service));
+    for (port, mut services) in by_port(without_address) {
         services.sort_by_key(|service| (service.meta.created, &service.meta.name, &service.meta.namespace));
         for (loser, by) in losers(&services) {
             let loser = services[loser];

@@ -7,7 +7,7 @@ use crate::claims::list;
 use crate::finding::{Grade, Severity};
 use crate::mesh::objects::{Port, Service};
 use crate::mesh::protocol::Speaks;
-use crate::remedy::{Hijack, hijack};
+use crate::remedy::{ALIAS, Hijack, hijack};
 
 check! {
     /// ## What it finds
@@ -38,8 +38,6 @@ check! {
     "L302", "external-name-ports", Warning, "an ExternalName Service lists TCP ports, which catch whole ports up to Istio 1.20"
 }
 
-/// Below this release ExternalName Services have listeners of their own, unless that is switched off in 1.20.
-pub(super) const ALIAS: (u32, u32) = (1, 21);
 /// From this release on they never have.
 const ALWAYS_ALIAS: (u32, u32) = (1, 24);
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::view::Lint;
 use crate::finding::{Grade, Meta, Severity};
+use crate::mesh::LeftOut;
 use crate::mesh::objects::{self, Objects};
 use crate::remedy::Remedy;
 
@@ -99,34 +100,15 @@ pub struct Report {
     pub left_out: Vec<LeftOut>,
 }
 
-/// A part that was not used.
-#[derive(Clone, Debug, Serialize)]
-pub struct LeftOut {
-    /// The file.
-    pub file: String,
-    /// The place in it; empty for all of it.
-    pub place: String,
-    /// Why.
-    pub why: String,
-    /// Wrong, and not only unknown.
-    pub wrong: bool,
-}
-
 impl Report {
     /// Puts it together.
     pub(super) fn of(lint: &Lint<'_>, findings: Vec<Finding>) -> Report {
-        let left_out = lint.mesh.left_out.iter().map(|part| LeftOut {
-            file: part.file.to_string(),
-            place: part.place.to_string(),
-            why: part.why.to_string(),
-            wrong: part.wrong,
-        });
         Report {
             schema_version: SCHEMA_VERSION,
             dumps: lint.routers.len(),
             objects: count(&lint.mesh.objects),
             findings,
-            left_out: left_out.collect(),
+            left_out: lint.mesh.left_out.clone(),
         }
     }
 

@@ -1,15 +1,14 @@
 //! TCP services on one port number, of which some are dialled pod by pod.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::check;
 use super::finding::{Finding, Place};
-use super::view::Lint;
+use super::view::{Lint, by_port};
 use crate::claims::list;
 use crate::finding::Grade;
 use crate::mesh::objects::{Objects, Port, Service};
 use crate::mesh::policy::pods;
-use crate::mesh::protocol::Speaks;
 
 check! {
     /// ## What it finds
@@ -44,18 +43,7 @@ const ORDINAL: &str = "statefulset.kubernetes.io/pod-name";
 
 pub(super) fn judge(lint: &Lint<'_>, found: &mut Vec<Finding>) {
     let objects = &lint.mesh.objects;
-    let mut by_port: BTreeMap<u16, Vec<&Service>> = BTreeMap::new();
-    for service in &objects.services {
-        let ports: BTreeSet<u16> = service
-            .ports
-            .iter()
-            .filter(|port| Speaks::of(service, port).goes_by_address())
-            .map(|port| port.number)
-            .collect();
-        for port in ports {
-            by_port.entry(port).or_default().push(service);
-        }
-    }
+    let by_port = by_port(objects.services.iter());
     let caught: BTreeSet<u16> = lint.catches.iter().map(|catch| catch.address.port()).collect();
     for (port, services) in by_port.iter().filter(|(port, _)| !caught.contains(port)) {
         let open: Vec<&Service> = services.iter().copied().filter(|service| is_open(objects, service, *port)).collect();

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::check;
 use super::finding::{Finding, Place, called};
-use super::view::{Lint, behind, place, used};
+use super::view::{Lint, place, used};
 use crate::claims::list;
 use crate::cluster::{self, Cluster};
 use crate::finding::Grade;
@@ -71,7 +71,7 @@ fn in_dumps(lint: &Lint<'_>, found: &mut Vec<Finding>) -> BTreeSet<String> {
     let mut causes: BTreeMap<&str, Cause> = BTreeMap::new();
     for router in &lint.routers {
         let used = used(router.proxy);
-        for (name, endpoint) in behind(router.proxy) {
+        for (name, endpoint) in route::every_endpoint(router.proxy) {
             let is_service = cluster::Direction::of(name.as_bytes()) == cluster::Direction::Outbound;
             let (true, Address::Ip(at), Some(part)) = (is_service, &endpoint.address, used.get(name)) else { continue };
             let Some(server) = servers.get(&at.ip()) else { continue };

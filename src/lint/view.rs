@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::finding::Place;
-use crate::claims::release;
 use crate::cluster::{Cluster, Direction};
-use crate::mesh::{Address, Chain, Endpoint, Listener, Mesh, Proxy, RouteTo, To};
-use crate::route::{self, Router};
+use crate::mesh::objects::Service;
+use crate::mesh::protocol::Speaks;
+use crate::mesh::{Chain, Listener, Mesh, Proxy, RouteTo, To};
+use crate::remedy::release;
+use crate::route::{self, Endpoints, Router};
 
 /// What a check looks at.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ pub struct Lint<'m> {
     pub(super) routers: Vec<Router<'m>>,
     /// Listeners that catch a whole port.
     pub(super) catches: Vec<Catch<'m>>,
-    /// Addresses behind services by their port, with the host or the pod, as far as any dump or object knows them.
-    pub(super) endpoints: BTreeMap<u16, BTreeSet<(String, SocketAddr)>>,
+    /// Addresses behind services, as far as any dump or object knows them.
+    pub(super) endpoints: Endpoints,
 }
 
 /// A listener that sends all that nobody else takes of its port to a service's cluster.
@@ -54,7 +56,7 @@ impl<'m> Lint<'m> {
     pub fn of(mesh: &'m Mesh) -> Lint<'m> {
         let routers: Vec<Router<'m>> = youngest(&mesh.proxies).into_iter().map(Router::new).collect();
         let catches = routers.iter().enumerate().flat_map(|(place, router)| catches(place, router.proxy)).collect();
-        let endpoints = endpoints(mesh, &routers);
+        let endpoints = route::endpoints(mesh, routers.iter().map(|router| router.proxy));
         Lint { mesh, routers, catches, endpoints }
     }
 
@@ -80,6 +82,19 @@ impl<'m> Lint<'m> {
     pub(super) fn releases(&self) -> BTreeSet<(u32, u32)> {
         self.routers.iter().filter_map(|router| release(&router.proxy.node.version)).collect()
     }
+}
+
+/// Services by each of their ports on which clients are told apart by address alone.
+pub(super) fn by_port<'m>(services: impl Iterator<Item = &'m Service>) -> BTreeMap<u16, Vec<&'m Service>> {
+    let mut found: BTreeMap<u16, Vec<&Service>> = BTreeMap::new();
+    for service in services {
+        let by_address = service.ports.iter().filter(|port| Speaks::of(service, port).goes_by_address());
+        let ports: BTreeSet<u16> = by_address.map(|port| port.number).collect();
+        for port in ports {
+            found.entry(port).or_default().push(service);
+        }
+    }
+    found
 }
 
 /// A part of a proxy's dump.
@@ -159,56 +174,6 @@ pub(super) fn has_all_clusters(proxy: &Proxy) -> bool {
 pub(super) fn has_all_routes(proxy: &Proxy) -> bool {
     let chains = proxy.listeners.iter().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
     chains.into_iter().all(|chain| !matches!(&chain.to, To::Rds(name) if !proxy.routes.contains_key(name)))
-}
-
-fn endpoints(mesh: &Mesh, routers: &[Router<'_>]) -> BTreeMap<u16, BTreeSet<(String, SocketAddr)>> {
-    let mut found: BTreeMap<u16, BTreeSet<(String, SocketAddr)>> = BTreeMap::new();
-    let mut add = |host: String, address: SocketAddr| {
-        found.entry(address.port()).or_default().insert((host, address));
-    };
-    for (name, endpoint) in routers.iter().flat_map(|router| behind(router.proxy)) {
-        let cluster = Cluster::read(name.as_bytes());
-        if let Address::Ip(address) = endpoint.address
-            && cluster.direction == Direction::Outbound
-        {
-            add(String::from_utf8_lossy(cluster.host).into_owned(), address);
-        }
-    }
-    for slice in &mesh.objects.endpoints {
-        let host = format!("{}.{}.svc.cluster.local", slice.service, slice.meta.namespace);
-        for (ip, ..) in &slice.addresses {
-            for port in &slice.ports {
-                add(host.clone(), SocketAddr::new(*ip, *port));
-            }
-        }
-    }
-    for proxy in routers.iter().map(|router| router.proxy) {
-        for address in proxy.clusters.keys().flat_map(|name| served(proxy, name)) {
-            let known = found.entry(address.port()).or_default();
-            if known.iter().all(|(_, other)| *other != address) {
-                known.insert((route::pod(proxy), address));
-            }
-        }
-    }
-    found
-}
-
-/// Where a proxy's own pod serves what comes by an inbound cluster. Names with a host, of Istio up to 1.9, have the
-/// Service's port, which need not be the pod's.
-fn served(proxy: &Proxy, name: &str) -> Vec<SocketAddr> {
-    let cluster = Cluster::read(name.as_bytes());
-    match cluster.port {
-        Some(port) if cluster.direction == Direction::Inbound && cluster.host.is_empty() => {
-            proxy.node.addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// Endpoints with the name of their cluster, those that are written into clusters too.
-pub(super) fn behind(proxy: &Proxy) -> impl Iterator<Item = (&str, &Endpoint)> {
-    let written = proxy.clusters.iter().map(|(name, cluster)| (name, &cluster.endpoints));
-    proxy.endpoints.iter().chain(written).flat_map(|(name, all)| all.iter().map(|endpoint| (&**name, endpoint)))
 }
 
 fn catches(router: usize, proxy: &Proxy) -> Vec<Catch<'_>> {

@@ -12,6 +12,8 @@ pub mod read;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
+use serde::Serialize;
+
 use crate::field::value::Micros;
 use objects::Objects;
 
@@ -27,7 +29,7 @@ pub struct Mesh {
 }
 
 /// A part of a file that was not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeftOut {
     /// The file, with the member of the archive if it is one.
     pub file: Box<str>,

@@ -20,8 +20,9 @@ use crate::event::Events;
 use crate::field::{Field, operator};
 use crate::format;
 use crate::ledger::Ledger;
+use crate::mesh::LeftOut;
 use crate::report::{
-    Address, After, Belonging, Connections, Difference, EventGroup, EventLine, LeftOut, Line, Lines, Mesh, Move, Proxy,
+    Address, After, Belonging, Connections, Difference, EventGroup, EventLine, Line, Lines, Mesh, Move, Proxy,
     RejectGroup, RejectLine, Report, Server, Service, Shown, Tenant, Told, Traffic,
 };
 
@@ -248,7 +249,12 @@ impl Redactor {
         let proxies = proxies.into_iter().map(proxy).collect();
         let part = |part: LeftOut| {
             let LeftOut { file, place, why, wrong } = part;
-            LeftOut { file: self.file(&file), place: self.text(&place, Text::Other), why: self.said(&why), wrong }
+            LeftOut {
+                file: self.file(&file).into(),
+                place: self.text(&place, Text::Other).into(),
+                why: self.said(&why).into(),
+                wrong,
+            }
         };
         let left_out = left_out.into_iter().map(part).collect();
         let difference = |row: Difference| {

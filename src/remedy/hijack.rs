@@ -34,8 +34,22 @@ pub struct Victim {
     pub callers: BTreeSet<String>,
 }
 
+impl Victim {
+    /// The service with this host, or nobody known where the host is none of a cluster's.
+    pub fn of(host: &str, services: &[Service], callers: BTreeSet<String>) -> Victim {
+        let namespace = host.split('.').nth(1).filter(|_| host.contains(".svc")).unwrap_or_default().to_owned();
+        let known = services.iter().find(|service| *service.host == *host);
+        Victim {
+            host: if namespace.is_empty() { String::new() } else { host.to_owned() },
+            namespace,
+            selector: known.map(|service| service.selector.clone()).unwrap_or_default(),
+            callers,
+        }
+    }
+}
+
 /// From this release on ExternalName Services have no listeners of their own unless that is switched off.
-const ALIAS: (u32, u32) = (1, 21);
+pub const ALIAS: (u32, u32) = (1, 21);
 /// In this one it can be switched on.
 const ALIAS_OPTION: (u32, u32) = (1, 20);
 /// From this release on istiod allocates addresses without being told to.

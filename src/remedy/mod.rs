@@ -5,12 +5,14 @@
 //! `pilot/pkg/features` (ENABLE_EXTERNAL_NAME_ALIAS, PILOT_ENABLE_IP_AUTOALLOCATE); Tetrate, "Understanding Istio and TCP
 //! services".
 
+mod catcher;
 mod hijack;
 mod manifest;
 
 use serde::Serialize;
 
-pub use hijack::{Hijack, Victim, hijack};
+pub use catcher::{called, catcher, release};
+pub use hijack::{ALIAS, Hijack, Victim, hijack};
 
 /// A way out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,6 +9,7 @@ mod dumps;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::endpoint::Endpoint;
 use crate::field::flag::Flags;
@@ -17,7 +18,7 @@ use crate::leg::{Protocol, Side, Way};
 use crate::measure::Span;
 use crate::mesh::{Direction, Mesh, To};
 use crate::names::Names;
-use crate::route::{Answer, Bytes, End, Fate, Known, Outcome, Question, Replay, Router, Sni, chain_of};
+use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Router, Sni, chain_of};
 use crate::topology::Topology;
 use dumps::Dumps;
 
@@ -50,9 +51,6 @@ pub enum Why {
 }
 
 impl Why {
-    /// Every reason.
-    pub const ALL: [Why; 4] = [Why::NoDump, Why::NoDestination, Why::SideUnknown, Why::NothingSaid];
-
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -80,13 +78,24 @@ pub struct Asked {
 pub struct Replayed<'m> {
     /// What was given.
     pub mesh: &'m Mesh,
-    /// What it knows of names and addresses.
-    pub known: Known<'m>,
     now: State<'m>,
     /// The configuration that may come.
     after: Option<State<'m>>,
     /// By the number of the way.
     asked: Vec<Asked>,
+}
+
+/// A way as a dump has it: the outcome that the log shows.
+#[derive(Debug)]
+pub struct Shown<'r, 'm> {
+    /// The proxy, ready to be asked more.
+    pub router: &'r Router<'m>,
+    /// What was dialled.
+    pub to: SocketAddr,
+    /// The listener; none if no listener takes the connection.
+    pub landing: Option<Landing>,
+    /// The chain, and how it ends.
+    pub outcome: Outcome<'m>,
 }
 
 /// One state of a mesh, as it is asked.
@@ -100,7 +109,7 @@ impl<'m> Replayed<'m> {
     /// Nothing asked yet; `after` is the configuration that may come.
     pub fn new(mesh: &'m Mesh, after: Option<&'m Mesh>) -> Replayed<'m> {
         let after = after.map(State::of);
-        Replayed { mesh, known: Known::of(mesh), now: State::of(mesh), after, asked: Vec::new() }
+        Replayed { mesh, now: State::of(mesh), after, asked: Vec::new() }
     }
 
     /// Asks every way of a ledger, as it is now.
@@ -120,6 +129,19 @@ impl<'m> Replayed<'m> {
     /// What a way came to.
     pub fn way(&self, number: u32) -> Option<&Asked> {
         self.asked.get(number as usize)
+    }
+
+    /// A way as the dump has it that explains it; none where none does.
+    pub fn shown(&self, number: u32, way: &Way, names: &Names) -> Option<Shown<'_, 'm>> {
+        let asked = self.way(number)?;
+        if !matches!(asked.verdict, Verdict::Explained | Verdict::Possible) {
+            return None;
+        }
+        let (router, question) = (self.router(asked.dump?), question(way, names).ok()?);
+        let answer = router.answer(&question);
+        let logged = names.show(way.cluster);
+        let outcome = spoken(router, &answer, way).into_iter().find(|outcome| fits(outcome.end, &logged, way))?;
+        Some(Shown { router, to: question.to, landing: answer.landing, outcome })
     }
 
     /// The router of a dump.
@@ -152,12 +174,13 @@ impl<'m> State<'m> {
         let (mut explained, mut possible, mut open) = (None, None, None);
         let mut others = BTreeSet::new();
         for dump in dumps {
-            let answer = self.answer(*dump, &question, way);
-            let fitting = answer.outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)).count();
+            let (router, answer) = self.answer(*dump, &question);
+            let outcomes = spoken(router, &answer, way);
+            let fitting = outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)).count();
             // A line that names a cluster rules out the ends that have none.
             let at_cluster = |end: End<'_>| matches!(end, End::Cluster { .. } | End::Open(_));
             let ruled_out = |outcome: &&Outcome<'m>| !logged.is_empty() && !at_cluster(outcome.end);
-            let left = answer.outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
+            let left = outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
             let known = if fitting > 0 && fitting == left {
                 &mut explained
             } else if fitting > 0 {
@@ -165,7 +188,7 @@ impl<'m> State<'m> {
             } else if answer.is_open() {
                 &mut open
             } else {
-                others.extend(ends(&answer));
+                others.extend(ends(&outcomes));
                 continue;
             };
             known.get_or_insert(*dump);
@@ -180,20 +203,9 @@ impl<'m> State<'m> {
         }
     }
 
-    /// What a dump answers, without what the line rules out: on TCP no chain read HTTP, and the other way round.
-    fn answer(&mut self, dump: usize, question: &Question<'_>, way: &Way) -> Answer<'m> {
-        let proxy = self.replays[dump].router().proxy;
-        let mut answer = (*self.replays[dump].ask(question)).clone();
-        let spoken = |outcome: &Outcome<'m>| match chain_of(proxy, &answer, outcome).map(|chain| &chain.to) {
-            Some(To::Tcp(_)) => way.protocol == Protocol::Tcp,
-            Some(To::Rds(_) | To::Inline(_)) => way.protocol == Protocol::Http,
-            _ => true,
-        };
-        let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();
-        if !outcomes.is_empty() {
-            answer.outcomes = outcomes;
-        }
-        answer
+    fn answer(&mut self, dump: usize, question: &Question<'_>) -> (&Router<'m>, Arc<Answer<'m>>) {
+        let answer = self.replays[dump].ask(question);
+        (self.replays[dump].router(), answer)
     }
 
     /// Where a way goes by these dumps, if it is not where it went.
@@ -202,18 +214,19 @@ impl<'m> State<'m> {
         let logged = names.show(way.cluster);
         let mut found = BTreeSet::new();
         for dump in dumps {
-            let answer = self.answer(*dump, &question, way);
-            if answer.is_open() || answer.outcomes.iter().any(|outcome| fits(outcome.end, &logged, way)) {
+            let (router, answer) = self.answer(*dump, &question);
+            let outcomes = spoken(router, &answer, way);
+            if answer.is_open() || outcomes.iter().any(|outcome| fits(outcome.end, &logged, way)) {
                 return None;
             }
-            found.extend(ends(&answer));
+            found.extend(ends(&outcomes));
         }
         Some(found).filter(|found| !found.is_empty())
     }
 }
 
 /// The question that a way asks of its proxy.
-pub fn question<'n>(way: &Way, names: &'n Names) -> Result<Question<'n>, Why> {
+fn question<'n>(way: &Way, names: &'n Names) -> Result<Question<'n>, Why> {
     let direction = match way.side {
         Side::Outbound | Side::Gateway => Direction::Outbound,
         Side::Inbound => Direction::Inbound,
@@ -259,23 +272,18 @@ fn fits(end: End<'_>, logged: &str, way: &Way) -> bool {
     }
 }
 
-/// What may become of a connection, in the words of reports.
-fn ends(answer: &Answer<'_>) -> BTreeSet<String> {
-    answer.outcomes.iter().map(|outcome| end(outcome.end)).collect()
+/// The outcomes of an answer without those that the line rules out: on TCP no chain read HTTP, and the other way round.
+fn spoken<'m>(router: &Router<'m>, answer: &Answer<'m>, way: &Way) -> Vec<Outcome<'m>> {
+    let spoken = |outcome: &Outcome<'m>| match chain_of(router.proxy, answer, outcome).map(|chain| &chain.to) {
+        Some(To::Tcp(_)) => way.protocol == Protocol::Tcp,
+        Some(To::Rds(_) | To::Inline(_)) => way.protocol == Protocol::Http,
+        _ => true,
+    };
+    let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();
+    if outcomes.is_empty() { answer.outcomes.clone() } else { outcomes }
 }
 
-/// One end in a few words.
-pub fn end(end: End<'_>) -> String {
-    match end {
-        End::Cluster { name, .. } => name.to_owned(),
-        End::NoListener => "no listener".to_owned(),
-        End::NoChain => "no filter chain".to_owned(),
-        End::NoRoute => "no route".to_owned(),
-        End::Direct(status) => format!("answered with {status}"),
-        End::Redirect => "redirected".to_owned(),
-        End::Closed => "closed".to_owned(),
-        End::NotTls => "no TLS".to_owned(),
-        End::NotHttp => "no HTTP".to_owned(),
-        End::Open(_) => "not followed".to_owned(),
-    }
+/// What may become of a connection, in the words of reports.
+fn ends(outcomes: &[Outcome<'_>]) -> BTreeSet<String> {
+    outcomes.iter().map(|outcome| outcome.end.word().to_owned()).collect()
 }

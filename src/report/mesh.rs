@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Gathered;
 use crate::claims;
 use crate::field::value::Micros;
+use crate::mesh::LeftOut;
 use crate::replay::{Replayed, Verdict, Why};
 
 /// The configuration and the comparison.
@@ -44,19 +45,6 @@ pub struct Proxy {
     pub clusters: usize,
     /// How many endpoints.
     pub endpoints: usize,
-}
-
-/// A part that was not used.
-#[derive(Clone, Debug, Serialize)]
-pub struct LeftOut {
-    /// The file.
-    pub file: String,
-    /// The place in it.
-    pub place: String,
-    /// Why.
-    pub why: String,
-    /// Wrong, and not only unknown.
-    pub wrong: bool,
 }
 
 /// Lines by how they compare with the configuration of the proxy that wrote them.
@@ -134,15 +122,9 @@ pub(super) fn mesh(gathered: &Gathered<'_>) -> Option<Mesh> {
         clusters: proxy.clusters.len(),
         endpoints: proxy.endpoints.values().map(Vec::len).sum(),
     });
-    let left_out = replayed.mesh.left_out.iter().map(|part| LeftOut {
-        file: part.file.to_string(),
-        place: part.place.to_string(),
-        why: part.why.to_string(),
-        wrong: part.wrong,
-    });
     Some(Mesh {
         proxies: proxies.collect(),
-        left_out: left_out.collect(),
+        left_out: replayed.mesh.left_out.clone(),
         compared: compared(gathered, replayed),
         differences: differences(gathered, replayed),
         after: replayed.has_after().then(|| after(gathered, replayed)),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use mesh::{After, Compared, Difference, LeftOut, Mesh, Move, Proxy};
+pub use mesh::{After, Compared, Difference, Mesh, Move, Proxy};
 pub use topology::{Address, Belonging, Tenant};
 pub use traffic::{Server, Service, Traffic};
 

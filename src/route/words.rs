@@ -58,6 +58,16 @@ pub(super) fn said(end: End<'_>) -> (&'static str, String, &'static str) {
     }
 }
 
+impl<'m> End<'m> {
+    /// The cluster's name, or the word of any other end: `no-chain`, `direct-response`.
+    pub fn word(self) -> &'m str {
+        match self {
+            End::Cluster { name, .. } => name,
+            other => said(other).0,
+        }
+    }
+}
+
 /// Why a way is not followed.
 fn unfollowed(open: Open<'_>) -> String {
     match open {
