@@ -6,6 +6,7 @@
 //! does not compile before somebody has said what it holds.
 
 mod known;
+mod mesh;
 mod shape;
 mod stand_in;
 mod text;
@@ -20,10 +21,9 @@ use crate::event::Events;
 use crate::field::{Field, operator};
 use crate::format;
 use crate::ledger::Ledger;
-use crate::mesh::LeftOut;
 use crate::report::{
-    Address, After, Belonging, Connections, Difference, EventGroup, EventLine, Line, Lines, Mesh, Move, Proxy,
-    RejectGroup, RejectLine, Report, Server, Service, Shown, Tenant, Told, Traffic,
+    Address, Belonging, Connections, EventGroup, EventLine, Line, Lines, RejectGroup, RejectLine, Report, Server,
+    Service, Shown, Tenant, Told, Traffic,
 };
 
 use known::Known;
@@ -229,62 +229,6 @@ impl Redactor {
         let mut shown: Vec<Address> = rows.into_iter().map(row).collect();
         shown.sort_by(|a, b| a.address.cmp(&b.address));
         shown
-    }
-
-    fn mesh(&mut self, mesh: Mesh) -> Mesh {
-        let Mesh { proxies, left_out, compared, differences, after } = mesh;
-        let proxy = |row: Proxy| {
-            let Proxy { pod, namespace, taken, version, files, listeners, clusters, endpoints } = row;
-            Proxy {
-                pod: self.behind("pod", &pod),
-                namespace: self.behind("namespace", &namespace),
-                taken,
-                version,
-                files: files.iter().map(|file| self.file(file)).collect(),
-                listeners,
-                clusters,
-                endpoints,
-            }
-        };
-        let proxies = proxies.into_iter().map(proxy).collect();
-        let part = |part: LeftOut| {
-            let LeftOut { file, place, why, wrong } = part;
-            LeftOut {
-                file: self.file(&file).into(),
-                place: self.text(&place, Text::Other).into(),
-                why: self.said(&why).into(),
-                wrong,
-            }
-        };
-        let left_out = left_out.into_iter().map(part).collect();
-        let difference = |row: Difference| {
-            let Difference { source, destination, logged, predicted, taken, first, last, lines } = row;
-            Difference {
-                source: self.said(&source),
-                destination: self.said(&destination),
-                logged: self.said(&logged),
-                predicted: predicted.iter().map(|end| self.said(end)).collect(),
-                taken,
-                first,
-                last,
-                lines,
-            }
-        };
-        let differences = differences.into_iter().map(difference).collect();
-        let after = after.map(|After { asked, elsewhere, moves }| {
-            let one = |row: Move| {
-                let Move { source, destination, from, to, lines } = row;
-                Move {
-                    source: self.said(&source),
-                    destination: self.said(&destination),
-                    from: self.said(&from),
-                    to: to.iter().map(|end| self.said(end)).collect(),
-                    lines,
-                }
-            };
-            After { asked, elsewhere, moves: moves.into_iter().map(one).collect() }
-        });
-        Mesh { proxies, left_out, compared, differences, after }
     }
 
     fn reject(&mut self, group: RejectGroup) -> RejectGroup {

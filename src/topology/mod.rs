@@ -5,6 +5,7 @@
 //! clients dialled to get there is the service's virtual address. Built from the ledger, so the order of lines
 //! does not matter. Source of the rules: Istio's cluster and listener naming.
 
+mod alone;
 mod tenants;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use crate::measure::Span;
 use crate::names::{self, Names, Sym};
 use tenants::Tenants;
 
+pub use alone::Alone;
 pub use tenants::Tenant;
 
 /// By what an endpoint was found to belong to a service, the strongest first.
@@ -40,64 +42,6 @@ impl Proof {
             Proof::ServerName => "server-name",
             Proof::Answered => "answered",
             Proof::Sibling => "sibling",
-        }
-    }
-}
-
-/// Why a leg is alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Alone {
-    /// No connection came about, so there is no other leg.
-    FailedBeforeConnecting,
-    /// The other side's proxy has lines in the input, but none of this connection.
-    NoLineInPeerLog,
-    /// The other side has a proxy, but its log is not in the input.
-    PeerLogNotInInput,
-    /// The other side is a gateway, which goes on with a leg of its own.
-    GatewayHop,
-    /// Nothing shows that the other side has a proxy.
-    NoSidecarSeen,
-    /// The other side is not in the mesh.
-    OutsideMesh,
-    /// The line does not tell which side wrote it.
-    SideUnknown,
-}
-
-impl Alone {
-    /// Every reason.
-    pub const ALL: [Alone; 7] = [
-        Alone::FailedBeforeConnecting,
-        Alone::NoLineInPeerLog,
-        Alone::PeerLogNotInInput,
-        Alone::GatewayHop,
-        Alone::NoSidecarSeen,
-        Alone::OutsideMesh,
-        Alone::SideUnknown,
-    ];
-
-    /// The word in `unpaired`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Alone::FailedBeforeConnecting => "failed-before-connecting",
-            Alone::NoLineInPeerLog => "no-line-in-peer-log",
-            Alone::PeerLogNotInInput => "peer-log-not-in-input",
-            Alone::GatewayHop => "gateway-hop",
-            Alone::NoSidecarSeen => "no-sidecar-seen",
-            Alone::OutsideMesh => "outside-mesh",
-            Alone::SideUnknown => "side-unknown",
-        }
-    }
-
-    /// What it means, for people.
-    pub const fn meaning(self) -> &'static str {
-        match self {
-            Alone::FailedBeforeConnecting => "failed before connecting: there is no other side",
-            Alone::NoLineInPeerLog => "the other proxy's log is there, but has no line of it",
-            Alone::PeerLogNotInInput => "the other side has a proxy, its log is not in the input",
-            Alone::GatewayHop => "the other side is a gateway, which goes on with a leg of its own",
-            Alone::NoSidecarSeen => "no sidecar seen on the other side",
-            Alone::OutsideMesh => "the other side is outside of the mesh",
-            Alone::SideUnknown => "the format does not tell which side wrote the line",
         }
     }
 }
@@ -380,40 +324,6 @@ impl Topology {
     /// Whether a pod (by the way's proxy) has this address.
     pub fn is_own(&self, ip: Ip, way: &Way) -> bool {
         !way.pod.is_none() && self.pods.get(&ip).is_some_and(|(_, pod)| *pod == way.pod)
-    }
-
-    /// Why connections of this way, whose other side has the address `other`, have no other leg.
-    pub fn why_alone(&self, way: &Way, other: Ip, names: &Names) -> Alone {
-        let public = !other.is_none() && !other.is_private(names);
-        if way.side == Side::Unknown {
-            return Alone::SideUnknown;
-        }
-        if way.side == Side::Inbound {
-            return if self.logging.contains(&other) {
-                Alone::NoLineInPeerLog
-            } else if Cluster::of_sni(names.get(way.sni)).is_some() || other.is_none() {
-                Alone::PeerLogNotInInput
-            } else if public {
-                Alone::OutsideMesh
-            } else {
-                Alone::NoSidecarSeen
-            };
-        }
-        let cluster = Cluster::read(names.get(way.cluster));
-        let service = self.hosts.find(cluster.host).map(Service);
-        if way.failed_to_connect() || other.is_none() {
-            Alone::FailedBeforeConnecting
-        } else if self.is_gateway(other) {
-            Alone::GatewayHop
-        } else if self.logging.contains(&other) {
-            Alone::NoLineInPeerLog
-        } else if public || is_external(cluster.host) {
-            Alone::OutsideMesh
-        } else if service.is_some_and(|service| self.meshed.contains(&service)) {
-            Alone::PeerLogNotInInput
-        } else {
-            Alone::NoSidecarSeen
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use memchr::{memchr, memmem};
 
-use super::{find, rfind};
+use super::step::{find, rfind};
 
 /// How cluster names begin that have three bars. Source: Istio `pilot/pkg/model/service.go`.
 const CLUSTERS: [&[u8]; 3] = [b"outbound|", b"inbound|", b"inbound-vip|"];

@@ -6,7 +6,8 @@
 
 use memchr::{memchr_iter, memmem};
 
-use super::{Plan, Step, begins};
+use super::Plan;
+use super::step::{Step, begins};
 use crate::field::{Field, Kind, Writer};
 use crate::record::{Span, Spans};
 

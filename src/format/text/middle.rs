@@ -1,6 +1,6 @@
 //! Cuts the headers between the trusted ends of a line: in one way, or in the likeliest one.
 
-use super::{Step, find};
+use super::step::{Step, find};
 use crate::field::Field;
 use crate::record::{Span, Spans};
 

@@ -1,5 +1,6 @@
 //! What a plan must withstand: forged tails, quotes, blanks, cuts at every byte.
 
+use super::step::find_byte;
 use super::*;
 use crate::format::{self, Format, Formats, Reader};
 use crate::record::Record;
