@@ -11,7 +11,7 @@ use crate::field::value::Micros;
 use crate::ledger::{Entry, Ledger};
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::Span;
-use crate::names::Sym;
+use crate::names::{Names, Sym};
 
 /// Who dials: a workload, or an address where no workload is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,13 +127,17 @@ impl History {
                 }
             }
             for (client, clusters) in taken.into_iter().filter(|(_, clusters)| clusters.len() > 1) {
-                found.extend(changes(Change { caller, client, dest, ..Change::NONE }, &clusters));
+                found.extend(changes(Change { caller, client, dest, ..Change::NONE }, &clusters, &ledger.names));
             }
         }
+        // Numbers of names, and of addresses that are names, depend on which line came first.
+        let order =
+            |change: &Change| (change.first, change.last, ledger.names.get(change.to), ledger.names.get(change.from));
+        found.sort_by(|one, other| order(one).cmp(&order(other)));
         History { changes: found }
     }
 
-    /// Every change, in no telling order.
+    /// Every change, the earliest first.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -153,7 +157,7 @@ fn spans(entry: &Entry) -> impl Iterator<Item = Span> {
     told.iter().copied().chain(whole)
 }
 
-fn changes(of: Change, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
+fn changes(of: Change, clusters: &BTreeMap<Sym, Taken>, names: &Names) -> Vec<Change> {
     let moments = |cluster: Sym| {
         let spans = clusters.get(&cluster).into_iter().flatten();
         spans.flat_map(|span| [span.first, span.last])
@@ -163,10 +167,12 @@ fn changes(of: Change, clusters: &BTreeMap<Sym, Taken>) -> Vec<Change> {
         let end = moments(to).max()?;
         let before = |from: &Sym| moments(*from).filter(|at| *at < first).max();
         let others = || clusters.keys().copied().filter(|other| *other != to);
-        let (last, from) = others().filter_map(|from| Some((before(&from)?, from))).max_by_key(|(last, _)| *last)?;
+        let (last, from) = others()
+            .filter_map(|from| Some((before(&from)?, from)))
+            .max_by_key(|(last, from)| (*last, names.get(*from)))?;
         let mixed = moments(from).any(|at| first < at && at < end);
         let after = |other: Sym| Some((moments(other).filter(|at| *at > end).min()?, other));
-        let next = others().filter_map(after).min_by_key(|(first, _)| *first).filter(|_| !mixed);
+        let next = others().filter_map(after).min_by_key(|(first, to)| (*first, names.get(*to))).filter(|_| !mixed);
         let next = next.map(|(first, to)| Next { last: end, first, to });
         Some(Change { from, to, last, first, next, mixed, ..of })
     };
@@ -180,9 +186,10 @@ mod tests {
     #[test]
     fn a_change_knows_the_one_behind_it() {
         let span = |first: i64, last: i64| vec![Span { first: Micros(first), last: Micros(last), count: 2 }];
-        let (passed, one, other) = (Sym(1), Sym(2), Sym(3));
+        let mut names = Names::default();
+        let [passed, one, other] = [b"passed", b"one   ", b"other "].map(|name| names.intern(name));
         let clusters = BTreeMap::from([(passed, span(10, 20)), (one, span(30, 40)), (other, span(50, 60))]);
-        let found = changes(Change::NONE, &clusters);
+        let found = changes(Change::NONE, &clusters, &names);
         let to = |cluster| found.iter().find(|change| change.to == cluster).unwrap();
         assert_eq!((to(one).from, to(one).last, to(one).first), (passed, Micros(20), Micros(30)));
         assert_eq!(to(one).next, Some(Next { last: Micros(40), first: Micros(50), to: other }));
@@ -194,9 +201,26 @@ mod tests {
         let spans = |list: &[(i64, i64)]| {
             list.iter().map(|(first, last)| Span { first: Micros(*first), last: Micros(*last), count: 2 }).collect()
         };
-        let clusters = BTreeMap::from([(Sym(1), spans(&[(10, 20), (50, 60)])), (Sym(2), spans(&[(30, 40)]))]);
-        let found = changes(Change::NONE, &clusters);
-        let there = found.iter().find(|change| change.to == Sym(2)).unwrap();
-        assert_eq!(there.next, Some(Next { last: Micros(40), first: Micros(50), to: Sym(1) }));
+        let mut names = Names::default();
+        let [one, other] = [b"one  ", b"other"].map(|name| names.intern(name));
+        let clusters = BTreeMap::from([(one, spans(&[(10, 20), (50, 60)])), (other, spans(&[(30, 40)]))]);
+        let found = changes(Change::NONE, &clusters, &names);
+        let there = found.iter().find(|change| change.to == other).unwrap();
+        assert_eq!(there.next, Some(Next { last: Micros(40), first: Micros(50), to: one }));
+    }
+
+    #[test]
+    fn of_clusters_that_agree_the_name_decides_and_not_which_came_first() {
+        let span = |at: i64| vec![Span { first: Micros(at), last: Micros(at), count: 1 }];
+        for order in [[b"one", b"two", b"new"], [b"new", b"two", b"one"]] {
+            let mut names = Names::default();
+            for name in order {
+                names.intern(name);
+            }
+            let [one, two, new] = [b"one", b"two", b"new"].map(|name| names.intern(name));
+            let clusters = BTreeMap::from([(one, span(10)), (two, span(10)), (new, span(20))]);
+            let found = changes(Change::NONE, &clusters, &names);
+            assert_eq!(found.iter().map(|change| (change.from, change.to)).collect::<Vec<_>>(), [(two, new)]);
+        }
     }
 }
