@@ -1,9 +1,11 @@
 //! What is measured of connections: when they began, how long they took. All of it adds up in any order.
 
+use serde::{Deserialize, Serialize};
+
 use crate::field::value::Micros;
 
 /// How many of something, the first and the last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Start of the first; [`Micros::NONE`] if no line said when.
     pub first: Micros,
@@ -39,7 +41,7 @@ impl Span {
 
 /// When connections began: spans of log time, the earliest first, each inside of a step of equal width. Steps are as
 /// narrow as their number allows, so what two timelines say of each other is exact at the edges of their spans.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
     doublings: u8,
     spans: Vec<Span>,
@@ -56,12 +58,25 @@ impl Timeline {
         if at == Micros::NONE {
             return;
         }
-        let step = self.step(at);
-        let place = self.spans.iter().rposition(|span| self.step(span.first) <= step);
+        self.put(Span { first: at, last: at, count: 1 });
+    }
+
+    /// Takes another's counts. As many moments need as wide steps, whoever counted them, so this gives what adding them one by
+    /// one would.
+    pub fn join(&mut self, other: &Timeline) {
+        while self.doublings < other.doublings {
+            self.widen();
+        }
+        other.spans.iter().for_each(|span| self.put(*span));
+    }
+
+    /// Counts what began inside of one step.
+    fn put(&mut self, span: Span) {
+        let step = self.step(span.first);
+        let place = self.spans.iter().rposition(|known| self.step(known.first) <= step);
         match place {
-            Some(place) if self.step(self.spans[place].first) == step => self.spans[place].add(at),
+            Some(place) if self.step(self.spans[place].first) == step => self.spans[place].join(&span),
             place => {
-                let span = Span { first: at, last: at, count: 1 };
                 self.spans.insert(place.map_or(0, |place| place + 1), span);
                 while self.spans.len() > Self::MOST {
                     self.widen();
@@ -86,6 +101,12 @@ impl Timeline {
                 _ => self.spans.push(span),
             }
         }
+    }
+
+    /// Whether it can have come about by counting: one that was read from a file may not.
+    pub fn is_sound(&self) -> bool {
+        let steps = self.doublings < 64 - Self::NARROWEST;
+        steps && self.spans.len() <= Self::MOST && self.spans.is_sorted_by_key(|span| (span.first, span.last))
     }
 
     /// The spans, the earliest first.
@@ -120,7 +141,7 @@ pub fn has_between(spans: &[Span], from: Micros, to: Micros) -> bool {
 }
 
 /// How long things took, in milliseconds to two digits: 1003 and 1047 are both 1000. Only the extremes are exact.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spread {
     /// Length, how often, and the sum of what was counted under it, the shortest first.
     lengths: Vec<(u32, u64, u64)>,
@@ -168,6 +189,16 @@ impl Spread {
         self.lengths.iter().map(|(_, count, _)| count).sum()
     }
 
+    /// Whether it can have come about by counting: one that was read from a file may not.
+    pub fn is_sound(&self) -> bool {
+        self.lengths.is_sorted_by(|one, other| one.0 < other.0) && self.lengths.iter().all(|(_, count, _)| *count > 0)
+    }
+
+    /// Everything that was counted in it, to see whether it can be added up.
+    pub fn sums(&self) -> impl Iterator<Item = u64> {
+        self.lengths.iter().flat_map(|(_, count, sum)| [*count, *sum])
+    }
+
     /// How many took at least so long.
     pub fn at_least(&self, millis: u32) -> u64 {
         self.lengths.iter().filter(|(length, ..)| *length >= millis).map(|(_, count, _)| count).sum()
@@ -206,6 +237,8 @@ pub fn duration(millis: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn timeline(seconds: impl Iterator<Item = i64>) -> Timeline {
@@ -223,6 +256,29 @@ mod tests {
         assert_eq!(one.spans(), other.spans());
         assert!(one.spans().len() <= Timeline::MOST && one.spans().len() > Timeline::MOST / 2 - 1);
         assert_eq!(one.spans().iter().map(|span| span.count).sum::<u64>(), 5_000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_counted_apart_adds_up_in_any_order(
+            moments in prop::collection::vec((0usize..4, prop_oneof![0i64..100_000_000, 0i64..1 << 45, Just(0)], 0u32..200_000), 0..80),
+            order in Just([0, 1, 2, 3]).prop_shuffle(),
+        ) {
+            let (mut whole, mut parts) = (<(Timeline, Spread)>::default(), <[(Timeline, Spread); 4]>::default());
+            for (part, at, millis) in moments {
+                for (timeline, spread) in [&mut whole, &mut parts[part]] {
+                    timeline.add(Micros(at));
+                    spread.add(millis);
+                }
+            }
+            let mut sum = <(Timeline, Spread)>::default();
+            for (timeline, spread) in order.map(|part| &parts[part]) {
+                sum.0.join(timeline);
+                sum.1.join(spread);
+            }
+            prop_assert_eq!(&sum, &whole);
+            prop_assert!(sum.0.is_sound() && sum.1.is_sound());
+        }
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! value (`-`, empty) as for one that does not read: the caller counts the difference if it matters.
 
 use chrono::DateTime;
+use serde::{Deserialize, Serialize};
 
 /// An instant, microseconds since 1970 in UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Micros(pub i64);
 
 impl Micros {
