@@ -6,11 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::field::value::{Micros, is_stamp, time};
 use crate::source::Origin;
 
 /// What happened to a proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// It began to work.
     Started,
@@ -80,7 +82,7 @@ impl Kind {
 }
 
 /// One event.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Event {
     /// When the line was written; none if it does not say.
     pub at: Option<Micros>,
@@ -145,6 +147,11 @@ impl Events {
             first.sort();
             first.truncate(KEPT);
         }
+    }
+
+    /// Takes so many events of a kind, of which these are the first.
+    pub fn put(&mut self, kind: Kind, count: u64, first: Vec<Event>) {
+        self.merge(Events { by_kind: BTreeMap::from([(kind, (count, first))]) });
     }
 
     /// Takes the events of another part of the input; the earliest stay.

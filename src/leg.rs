@@ -6,6 +6,8 @@
 
 use std::hash::{Hash, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::flag::{Class, Flags};
 use crate::field::value::Micros;
@@ -13,7 +15,7 @@ use crate::names::Sym;
 use crate::source::{Origin, SourceId};
 
 /// Which end of a connection a proxy stood at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Side {
     /// The client's sidecar.
     Outbound,
@@ -56,7 +58,7 @@ impl Side {
 }
 
 /// What was spoken, as far as the proxy knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     /// One line a connection.
     Tcp,
@@ -68,7 +70,7 @@ pub enum Protocol {
 ///
 /// Where nothing went wrong, the fields marked *told apart* are absent: which pod of the workload called which
 /// endpoint would make as many ways as there are pairs of pods, and no rule asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Way {
     /// Which end.
     pub side: Side,
@@ -192,7 +194,7 @@ impl Hash for Way {
 }
 
 /// One thing that a line teaches about the mesh. Like ways, facts repeat and are stored once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Fact {
     /// A proxy's own address.
     Own {

@@ -28,6 +28,7 @@ pub mod repeat;
 pub mod pair;
 pub mod measure;
 pub mod ledger;
+pub mod state;
 pub mod topology;
 pub mod history;
 pub mod mesh;

@@ -2,13 +2,15 @@
 //!
 //! Sources: istio-agent `pkg/log`, Envoy's default log pattern, stern's and kubectl's notes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::envelope::message_start;
 use crate::field::value::is_stamp;
 use crate::format::json::members;
 use crate::record::Span;
 
 /// What a line is that is no access line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Other {
     /// Nothing but blanks.
     Blank,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::field::Field;
 use crate::source::Origin;
 
 /// Why a line was not read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
     /// It ends inside of a field.
     Cut,
@@ -76,6 +78,11 @@ impl Rejects {
                 at: at.min(line.len()) - from,
             });
         }
+    }
+
+    /// Takes so many lines of a reason, of which these are the first.
+    pub fn put(&mut self, reason: Reason, count: u64, first: Vec<Reject>) {
+        self.merge(Rejects { by_reason: BTreeMap::from([(reason, (count, first))]) });
     }
 
     /// Takes the counts of another part of the input; of the kept lines the first ones stay.

@@ -15,6 +15,7 @@ mod mesh;
 mod mesh_data;
 mod proof;
 mod lint;
+mod merge;
 mod properties;
 mod published;
 mod redact;

@@ -51,6 +51,7 @@ pub(super) fn run(arguments: &Formats, style: Style, stop: &Arc<AtomicBool>) -> 
         redact: arguments.redact,
         expect: None,
         learn: false,
+        save: false,
         mesh: None,
         mesh_after: None,
     };

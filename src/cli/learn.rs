@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use super::merge::join;
 use super::{Given, INTERRUPTED, TROUBLE, ending, notice};
 use crate::learn::Learned;
 use crate::pair;
@@ -26,6 +27,10 @@ pub(super) struct Learn {
     /// Where to write: TOML, or YAML if the name ends with .yaml or .yml; standard output without it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Learn from what `logscan --save` has saved, too
+    #[arg(long, value_name = "STATE")]
+    state: Vec<PathBuf>,
 
     #[command(flatten)]
     given: Given,
@@ -51,8 +56,9 @@ impl Sink for Nothing {
 /// Runs the command.
 pub(super) fn run(arguments: &Learn, stop: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
     let stdin = [PathBuf::from("-")];
-    let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };
-    if arguments.files.is_empty() && io::stdin().is_terminal() {
+    let none = arguments.files.is_empty() && arguments.state.is_empty();
+    let files = if none { &stdin[..] } else { &arguments.files };
+    if none && io::stdin().is_terminal() {
         anyhow::bail!("no log to learn from: name files, or pipe one in");
     }
     let settings = Settings {
@@ -62,12 +68,14 @@ pub(super) fn run(arguments: &Learn, stop: &Arc<AtomicBool>) -> anyhow::Result<E
         explain: false,
         expect: None,
         learn: true,
+        save: false,
         mesh: None,
         mesh_after: None,
         redact: false,
     };
     let mut pass = Pass::new(&settings, Box::new(Nothing));
     batch::run(&mut pass, Expanded::of(files, stop), stop)?;
+    join(&mut pass, &arguments.state)?;
     let report = pass.finish(stop.load(Ordering::Relaxed))?;
     let code = ending(None, &report);
     // Half of a log would make a file by which the other half deviates.

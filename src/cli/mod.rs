@@ -5,6 +5,7 @@ mod formats;
 mod learn;
 mod route;
 mod lint;
+mod merge;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -26,6 +27,7 @@ use crate::report::Report;
 use crate::run::{Pass, Settings, batch, live};
 use crate::sinks::{self, Output, Style};
 use crate::source::expand::{self, Expanded};
+use crate::state;
 
 /// Reads Envoy and Istio access logs, pairs both legs of every connection, and says which connections went
 /// where they should not, and why.
@@ -41,20 +43,35 @@ struct Arguments {
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// What to print
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    #[command(flatten)]
+    asked: Asked,
 
     /// Show every connection too, with both legs
     #[arg(long)]
     connections: bool,
 
+    #[command(flatten)]
+    given: Given,
+
+    /// Threads that read files, 0 for one a core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: usize,
+}
+
+/// What is asked of logs, and of what was saved of them.
+#[derive(Debug, clap::Args)]
+struct Asked {
+    /// What to print
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+
     /// Show stand-ins in the place of addresses, names, paths and values, so that the output can be shared
     #[arg(long)]
     redact: bool,
 
-    #[command(flatten)]
-    given: Given,
+    /// Save what is learned, with real names and lines: `logscan merge` makes reports of such states
+    #[arg(long, value_name = "STATE", conflicts_with = "redact")]
+    save: Option<PathBuf>,
 
     /// A file that says what may call what (TOML or YAML): what deviates is a finding. `logscan learn` writes one
     #[arg(long, value_name = "FILE")]
@@ -76,10 +93,35 @@ struct Arguments {
     /// When to use colours
     #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     color: Colour,
+}
 
-    /// Threads that read files, 0 for one a core
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    threads: usize,
+impl Asked {
+    /// What a run is made of that reads lines in these formats.
+    fn settings(&self, formats: Formats) -> anyhow::Result<Settings> {
+        if let Some(file) = &self.save {
+            state::check(file).with_context(|| file.display().to_string())?;
+        }
+        Ok(Settings {
+            formats,
+            pairing: pair::Options::default(),
+            threads: 0,
+            explain: false,
+            redact: self.redact,
+            expect: self.expect.as_deref().map(expectations).transpose()?,
+            learn: false,
+            save: self.save.is_some(),
+            mesh: configuration(&self.mesh)?,
+            mesh_after: configuration(&self.mesh_after)?,
+        })
+    }
+
+    /// Saves what a run has learned, if that was asked for. A failure is a trouble: the report is still worth showing.
+    fn save(&self, pass: &mut Pass<'_>, interrupted: bool) {
+        let Some(file) = &self.save else { return };
+        if let Err(error) = state::write(file, &pass.state(interrupted)) {
+            pass.troubles.push(format!("{}: {error}", file.display()));
+        }
+    }
 }
 
 /// Formats of the user's own.
@@ -134,6 +176,7 @@ enum Command {
     Learn(learn::Learn),
     Route(route::Route),
     Lint(lint::Lint),
+    Merge(merge::Merge),
 }
 
 const EXAMPLES: &str = "\
@@ -143,6 +186,7 @@ Examples:
   logscan /var/log/pods 'logs/*.gz' proxy-a.log
   logscan --output json archive.log | jq '.findings[].why'
   logscan --fail-on error --output ndjson - < archive.log
+  logscan --save monday.state monday/ && logscan merge monday.state tuesday.state
   logscan learn -o expected.toml healthy.log && logscan --expect expected.toml today.log
   logscan route --mesh config_dump.json 10.12.1.6:5701
   logscan lint --mesh dumps/ --fail-on warning
@@ -196,7 +240,8 @@ fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
         Some(Command::Explain(_) | Command::Learn(_) | Command::Route(_) | Command::Lint(_)) => false,
-        None => arguments.redact,
+        Some(Command::Merge(merge)) => merge.redacts(),
+        None => arguments.asked.redact,
     }
 }
 
@@ -207,6 +252,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Learn(arguments)) => return learn::run(arguments, &stop_signal()?),
         Some(Command::Route(arguments)) => return route::run(arguments, style(Colour::Auto)),
         Some(Command::Lint(arguments)) => return lint::run(arguments, style(Colour::Auto)),
+        Some(Command::Merge(arguments)) => return merge::run(arguments),
         None => {}
     }
     let stdin = [PathBuf::from("-")];
@@ -219,27 +265,19 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         anyhow::bail!("standard input can be read only once");
     }
     let stop = stop_signal()?;
-    let settings = Settings {
-        formats: arguments.given.formats()?,
-        pairing: pair::Options::default(),
-        threads: arguments.threads,
-        explain: false,
-        redact: arguments.redact,
-        expect: arguments.expect.as_deref().map(expectations).transpose()?,
-        learn: false,
-        mesh: configuration(&arguments.mesh)?,
-        mesh_after: configuration(&arguments.mesh_after)?,
-    };
+    let asked = &arguments.asked;
+    let settings = Settings { threads: arguments.threads, ..asked.settings(arguments.given.formats()?)? };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
-    let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));
+    let sink = sinks::open(asked.output, out, arguments.connections, style(asked.color));
     let mut pass = Pass::new(&settings, sink);
     match files {
         [only] if expand::is_stream(only) => live::run(&mut pass, only, &stop)?,
         files => batch::run(&mut pass, Expanded::of(files, &stop), &stop)?,
     }
     let interrupted = stop.load(Ordering::Relaxed);
+    asked.save(&mut pass, interrupted);
     let report = pass.finish(interrupted)?;
-    Ok(ending(arguments.fail_on, &report))
+    Ok(ending(asked.fail_on, &report))
 }
 
 /// The mesh's configuration in some files, if there are any.

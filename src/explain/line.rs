@@ -57,7 +57,7 @@ struct Read<'f> {
     way: Way,
     shelved: Shelved,
     format: &'f Format,
-    envelope: &'static str,
+    envelope: std::borrow::Cow<'static, str>,
     marks: [bool; 2],
 }
 
@@ -96,7 +96,7 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     let named = |name| ledger.renamed(name, scanned.scanner);
     let (pod, container, node) = (named(shelved.pod), named(shelved.container), named(shelved.node));
     let shelved = Shelved { pod, container, node, ..shelved };
-    let envelope = scanned.tally.envelopes.keys().next().copied().unwrap_or("none");
+    let envelope = scanned.tally.envelopes.keys().next().cloned().unwrap_or("none".into());
     let marks = [scanned.tally.doubtful > 0, scanned.tally.tolerated > 0];
     let mut read = Read { ledger, leg, way, shelved, format, envelope, marks };
     let findings = read.judge();

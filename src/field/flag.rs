@@ -4,6 +4,8 @@
 //! insertion since), so only the set means something. Tokens that the table does not know are kept
 //! by the caller as text. Source: Envoy's access log usage page and `stream_info/utility.cc`.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// What a flag says about where the fault lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -228,6 +230,21 @@ impl Flags {
     }
 }
 
+/// By their words: the places of bits are this program's own.
+impl Serialize for Flags {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut names = self.names();
+        names.extend(self.any(Flags::UNKNOWN).then_some("?"));
+        names.join(",").serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flags, D::Error> {
+        String::deserialize(deserializer).map(|text| Flags::read(text.as_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +272,19 @@ mod tests {
             ("-", "-"),
         ] {
             assert_eq!(String::from_utf8_lossy(&Flags::short(text.as_bytes())), shown);
+        }
+    }
+
+    #[test]
+    fn a_set_is_written_by_its_words() {
+        for (flags, text) in [
+            (Flags::NONE, ""),
+            (Flags::of(&["URX", "UF"]), "UF,URX"),
+            (Flags::of(&["UH", "Own"]), "UH,?"),
+            (Flags::UNKNOWN, "?"),
+        ] {
+            assert_eq!(serde_json::to_value(flags).unwrap(), text);
+            assert_eq!(serde_json::from_value::<Flags>(text.into()).unwrap(), flags);
         }
     }
 

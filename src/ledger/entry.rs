@@ -2,6 +2,8 @@
 
 use std::num::NonZeroI64;
 
+use serde::{Deserialize, Serialize};
+
 use crate::endpoint::Ip;
 use crate::field::value::Micros;
 use crate::leg::{Leg, Protocol, Way};
@@ -13,7 +15,7 @@ use crate::source::Origin;
 const LONGEST: usize = 4096;
 
 /// A line that shows something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Evidence {
     /// Its start time; the earliest are kept.
     pub start: Micros,
@@ -24,7 +26,7 @@ pub struct Evidence {
 }
 
 /// What was counted of one way.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// Lines.
     pub legs: u64,
@@ -67,7 +69,7 @@ pub struct Entry {
 }
 
 /// What is kept of ways on which something is worth a second look.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rest {
     /// When TCP connections began, on the client's side, if they failed or led straight to what was dialled.
     pub timeline: Timeline,
@@ -91,7 +93,7 @@ impl Rest {
 }
 
 /// What an endpoint answered for a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Answers {
     /// When its connections began.
     pub times: Timeline,
@@ -104,10 +106,15 @@ impl Answers {
         self.times.add(leading.start);
         self.bytes = self.bytes.saturating_add(leading.bytes);
     }
+
+    pub(super) fn join(&mut self, other: &Answers) {
+        self.times.join(&other.times);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
 }
 
 /// A few addresses and when they were met; none any more once there are too many.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Few {
     list: Vec<(Ip, Span)>,
     many: bool,
@@ -118,16 +125,27 @@ impl Few {
     const MOST: usize = 8;
 
     fn add(&mut self, ip: Ip, at: Micros) {
+        self.put(ip, Span { first: at, last: at, count: 1 });
+    }
+
+    fn put(&mut self, ip: Ip, span: Span) {
         if self.many {
             return;
         }
-        if let Some((_, span)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
-            span.add(at);
+        if let Some((_, known)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
+            known.join(&span);
         } else if self.list.len() < Few::MOST {
-            self.list.push((ip, Span { first: at, last: at, count: 1 }));
+            self.list.push((ip, span));
         } else {
             *self = Few { list: Vec::new(), many: true };
         }
+    }
+
+    fn join(&mut self, other: &Few) {
+        if other.many {
+            *self = Few { list: Vec::new(), many: true };
+        }
+        other.list.iter().for_each(|(ip, span)| self.put(*ip, *span));
     }
 }
 
@@ -136,6 +154,56 @@ impl Counts {
         self.first = if self.legs == 0 { start } else { self.first.min(start) };
         self.last = if self.legs == 0 { start } else { self.last.max(start) };
         self.legs += 1;
+    }
+
+    fn join(&mut self, other: &Counts) {
+        if other.legs > 0 {
+            self.first = if self.legs == 0 { other.first } else { self.first.min(other.first) };
+            self.last = if self.legs == 0 { other.last } else { self.last.max(other.last) };
+        }
+        self.legs += other.legs;
+        self.connections += other.connections;
+        self.paired += other.paired;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.unanswered += other.unanswered;
+        self.out_millis += other.out_millis;
+        self.in_millis += other.in_millis;
+        self.equal_bytes += other.equal_bytes;
+    }
+}
+
+/// What another ledger kept.
+impl Rest {
+    /// The same where names have other numbers, in one order.
+    pub(super) fn renamed(&self, mut rename: impl FnMut(Sym) -> Sym) -> Rest {
+        let mut rest = self.clone();
+        rest.few.list.iter_mut().for_each(|(ip, _)| *ip = ip.renamed(&mut rename));
+        rest.few.list.sort_unstable_by_key(|(ip, _)| *ip);
+        rest
+    }
+
+    fn join(&mut self, other: &Rest) {
+        self.timeline.join(&other.timeline);
+        self.durations.join(&other.durations);
+        self.silent.join(&other.silent);
+        self.slow.join(&other.slow);
+        self.outlived.join(&other.outlived);
+        self.few.join(&other.few);
+    }
+
+    /// Whether it can have come about by counting.
+    pub(super) fn is_sound(&self) -> bool {
+        self.timeline.is_sound() && self.spreads().iter().all(|spread| spread.is_sound())
+    }
+
+    /// Everything that was counted in it.
+    pub(super) fn sums(&self) -> impl Iterator<Item = u64> {
+        let spans = self.few.list.iter().map(|(_, span)| span).chain(self.timeline.spans()).map(|span| span.count);
+        self.spreads().into_iter().flat_map(Spread::sums).chain(spans)
+    }
+
+    fn spreads(&self) -> [&Spread; 4] {
+        [&self.durations, &self.silent, &self.slow, &self.outlived]
     }
 }
 
@@ -212,16 +280,40 @@ impl Entry {
         }
     }
 
+    /// What is kept beside the counts, if there is something.
+    pub(super) fn kept(&self) -> Option<&Rest> {
+        self.rest.as_deref()
+    }
+
+    /// Takes what another ledger counted.
+    pub(super) fn join(&mut self, counts: &Counts, rest: Option<&Rest>) {
+        self.counts.join(counts);
+        if let Some(rest) = rest {
+            self.rest_mut().join(rest);
+        }
+    }
+
+    /// Keeps a line that another ledger kept, if it is among the earliest.
+    pub(super) fn keep(&mut self, evidence: &mut Vec<Evidence>, line: Evidence) {
+        let place = evidence.partition_point(|known| (known.start, known.origin) < (line.start, line.origin));
+        self.insert(evidence, place, line);
+    }
+
     /// Keeps a line if it is among the earliest.
     pub(super) fn note(&mut self, evidence: &mut Vec<Evidence>, leg: &Leg, line: &[u8]) {
-        let (start, origin, most) = (leg.start, leg.origin, usize::from(self.most));
+        let (start, origin) = (leg.start, leg.origin);
         let place = evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
-        if place == most {
+        if place == usize::from(self.most) {
             return;
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let text = line[..line.len().min(LONGEST)].into();
-        evidence.insert(place, Evidence { start, origin, text });
+        self.insert(evidence, place, Evidence { start, origin, text });
+    }
+
+    fn insert(&mut self, evidence: &mut Vec<Evidence>, place: usize, line: Evidence) {
+        let most = usize::from(self.most);
+        evidence.insert(place, line);
         evidence.truncate(most);
         let latest = evidence.last().filter(|_| evidence.len() == most);
         // The few lines without a time are always looked at.

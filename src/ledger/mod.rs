@@ -4,6 +4,7 @@
 //! matter in which order blocks and connections come in; and it grows with the mesh, not with the log.
 
 mod entry;
+mod saved;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
@@ -20,6 +21,7 @@ use crate::pair::{Connection, Match};
 use crate::scan::Scanned;
 
 pub use entry::{Answers, Counts, Entry, Evidence, Rest};
+pub use saved::{Saved, Unsound};
 
 /// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
 const MOST_WAYS: usize = 120_000;
@@ -55,8 +57,10 @@ pub struct Ledger {
     pub matched: BTreeMap<Match, u64>,
     /// Lines whose way was simplified because there were too many.
     pub simplified: u64,
-    /// How many lines are kept of every way, even where no rule could show them.
+    /// How many lines are shown of every way, even where no rule could show them.
     pub least: u8,
+    /// Whether such a line is kept all the same: whoever reads what is saved may want to show it.
+    pub save: bool,
 }
 
 impl Ledger {
@@ -131,7 +135,7 @@ impl Ledger {
         let number = self.ways.len() as u32;
         let Ledger { table, hasher, ways, .. } = self;
         table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
-        self.entries.push(Entry::new(&way, most_lines(&way).max(self.least)));
+        self.entries.push(Entry::new(&way, most_lines(&way).max(self.least).max(u8::from(self.save))));
         self.evidence.push(Vec::new());
         self.ways.push(way);
         number
@@ -233,7 +237,8 @@ impl Ledger {
 
     /// The earliest lines that show a way, in order.
     pub fn evidence(&self, number: u32) -> &[Evidence] {
-        &self.evidence[number as usize]
+        let (kept, most) = (&self.evidence[number as usize], most_lines(&self.ways[number as usize]).max(self.least));
+        &kept[..kept.len().min(most.into())]
     }
 
     /// A way's counts.

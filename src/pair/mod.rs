@@ -10,13 +10,14 @@
 mod resolve;
 mod store;
 
+use serde::{Deserialize, Serialize};
 use store::{Group, Store};
 
 use crate::field::value::Micros;
 use crate::leg::{Leg, Side};
 
 /// By what two legs were found to be one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Match {
     /// Both ends on the wire agree, and the times overlap.
     Tuple,

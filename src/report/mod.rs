@@ -6,6 +6,7 @@ mod mesh;
 mod topology;
 mod traffic;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -19,7 +20,6 @@ use crate::event::Event;
 use crate::expect::Expectations;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Severity};
-use crate::format::Formats;
 use crate::learn::{self, Learned};
 use crate::ledger::{Evidence, Ledger};
 use crate::pair::Match;
@@ -158,7 +158,7 @@ pub struct Lines {
     /// Access lines by format.
     pub formats: BTreeMap<String, u64>,
     /// Access lines by envelope.
-    pub envelopes: BTreeMap<&'static str, u64>,
+    pub envelopes: BTreeMap<Cow<'static, str>, u64>,
     /// Access lines whose headers could be cut in more than one way.
     pub doubtful: u64,
     /// Access lines with more columns than their format.
@@ -198,7 +198,7 @@ pub struct Report {
     /// The inputs' names.
     pub inputs: Vec<String>,
     /// Files in folders and archives that were left out, by the reason.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<Cow<'static, str>, u64>,
     /// Start of the first connection, absent without any.
     pub first: Option<String>,
     /// Start of the last connection.
@@ -253,7 +253,7 @@ pub struct Inputs {
     /// Their names, by number.
     pub names: Vec<String>,
     /// Files in folders and archives that were left out, by the reason.
-    pub skipped: BTreeMap<&'static str, u64>,
+    pub skipped: BTreeMap<Cow<'static, str>, u64>,
 }
 
 impl Inputs {
@@ -301,8 +301,8 @@ pub struct Gathered<'a> {
     pub findings: &'a [Finding],
     /// The lines.
     pub tally: &'a Tally,
-    /// The formats, for their names.
-    pub formats: &'a Formats,
+    /// The names of the formats, by number.
+    pub formats: &'a [String],
     /// The inputs' names.
     pub inputs: &'a Inputs,
     /// Lines that went into another leg.
@@ -354,8 +354,7 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
 
 fn lines(gathered: &Gathered<'_>) -> Lines {
     let tally = gathered.tally;
-    let format =
-        |number: usize| gathered.formats.list().get(number).map_or("?".to_owned(), |format| format.name.clone());
+    let format = |number: usize| gathered.formats.get(number).map_or("?", String::as_str).to_owned();
     Lines {
         total: tally.lines,
         access: tally.access(),

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod live;
+mod saved;
 
 use std::io;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::topology::Topology;
 
 /// What a run is made of.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own, and no state of the others")]
 pub struct Settings {
     /// The formats that lines are tried with.
     pub formats: Formats,
@@ -51,6 +53,8 @@ pub struct Settings {
     pub expect: Option<Expectations>,
     /// Learn who calls what, for such a file.
     pub learn: bool,
+    /// What the run learns is to be saved, or was: see [`Pass::state`].
+    pub save: bool,
     /// The mesh's configuration, if it was given.
     pub mesh: Option<Mesh>,
     /// The configuration that may come: what would change.
@@ -61,6 +65,8 @@ pub struct Settings {
 pub struct Pass<'s> {
     settings: &'s Settings,
     inputs: Inputs,
+    /// The names of formats, by number.
+    formats: Vec<String>,
     places: Arc<[Place]>,
     sink: Box<dyn Sink + 's>,
     pairer: Pairer,
@@ -68,6 +74,10 @@ pub struct Pass<'s> {
     repeats: Repeats,
     /// Lines that were there before.
     repeated: u64,
+    /// How much was counted in the states that were taken over.
+    joined: u128,
+    /// An input was not read to its end in another run, whose state was taken over.
+    interrupted: bool,
     closing: Closing,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
@@ -118,15 +128,19 @@ impl<'s> Pass<'s> {
         let mut ledger = Ledger::default();
         // What nobody expects may be traffic on which nothing went wrong.
         ledger.least = u8::from(settings.expect.is_some());
+        ledger.save = settings.save;
         Pass {
             settings,
             inputs: Inputs::default(),
+            formats: settings.formats.list().iter().map(|format| format.name.clone()).collect(),
             places: Arc::default(),
             sink,
             pairer: Pairer::new(settings.pairing),
             tally: Tally::default(),
             repeats: Repeats::default(),
             repeated: 0,
+            joined: 0,
+            interrupted: false,
             closing: Closing { ledger, keep, ..Closing::default() },
             judged: None,
             replayed: settings.mesh.as_ref().map(|mesh| Replayed::new(mesh, settings.mesh_after.as_ref())),
@@ -136,11 +150,12 @@ impl<'s> Pass<'s> {
     }
 
     /// Takes over what is to be read: its names and places, and what went wrong with it already.
-    fn take(&mut self, expanded: Expanded) -> Vec<Source> {
+    pub fn take(&mut self, expanded: Expanded) -> Vec<Source> {
         self.troubles.extend(expanded.troubles);
         self.places = expanded.sources.iter().map(|source| source.place.clone()).collect();
         let names = expanded.sources.iter().map(|source| source.name.clone()).collect();
-        self.inputs = Inputs { names, skipped: expanded.skipped };
+        let skipped = expanded.skipped.into_iter().map(|(reason, count)| (reason.into(), count)).collect();
+        self.inputs = Inputs { names, skipped };
         expanded.sources
     }
 
@@ -313,12 +328,12 @@ impl<'s> Pass<'s> {
             topology: &judged.topology,
             findings: &judged.findings,
             tally: &self.tally,
-            formats: &self.settings.formats,
+            formats: &self.formats,
             inputs: &self.inputs,
             merged: self.closing.merged,
             repeated: self.repeated,
             early: self.pairer.early,
-            interrupted,
+            interrupted: interrupted || self.interrupted,
             replayed: self.replayed.as_ref(),
             expect: self.settings.expect.as_ref(),
             learn: self.settings.learn,

@@ -225,7 +225,7 @@ impl<'f> Scanner<'f> {
         }
         for (envelope, count) in &mut self.envelopes {
             if *count > 0 {
-                *out.tally.envelopes.entry(envelope).or_default() += std::mem::take(count);
+                *out.tally.envelopes.entry((*envelope).into()).or_default() += std::mem::take(count);
             }
         }
         out

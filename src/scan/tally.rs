@@ -1,5 +1,6 @@
 //! `Tally`: what a block was counted to have. All of it can be added up in any order.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::event::Events;
@@ -16,7 +17,7 @@ pub struct Tally {
     /// Access lines by the number of their format.
     pub formats: BTreeMap<usize, u64>,
     /// Access lines by envelope.
-    pub envelopes: BTreeMap<&'static str, u64>,
+    pub envelopes: BTreeMap<Cow<'static, str>, u64>,
     /// Lines of other kinds.
     pub others: BTreeMap<Other, u64>,
     /// What proxies say about themselves.
