@@ -66,6 +66,8 @@ impl Ledger {
             numbers[*ours as usize] = number;
         }
         let number = |way: u32| numbers[way as usize];
+        let mut facts: Vec<Fact> = self.facts.iter().map(|fact| fact.renamed(rename)).collect();
+        facts.sort_unstable();
         let way = |(way, ours): (Way, u32)| SavedWay {
             way,
             counts: self.entry(ours).counts.clone(),
@@ -74,10 +76,7 @@ impl Ledger {
         };
         Saved {
             names: by_text.iter().map(|name| self.names.get(*name).to_vec()).collect(),
-            facts: sorted(self.facts.iter().map(|fact| (fact.renamed(rename), ())))
-                .into_iter()
-                .map(|(fact, ())| fact)
-                .collect(),
+            facts,
             links: sorted(self.links.iter().map(|((out, inn), count)| ((number(*out), number(*inn)), *count))),
             alone: sorted(self.alone.iter().map(|((way, ip), count)| ((number(*way), ip.renamed(rename)), *count))),
             answers: sorted(
@@ -210,6 +209,80 @@ fn add<K: Hash + Eq, V: Default, T>(
     for (key, told) in rows {
         if table.len() < MOST_WAYS || table.contains_key(&key) {
             join(table.entry(key).or_default(), told);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::MOST_COARSE;
+    use super::*;
+    use crate::field::flag::Flags;
+    use crate::field::value::Micros;
+    use crate::leg::{Protocol, Side};
+
+    /// A ledger of a line each on ways to so many addresses.
+    fn ledger(addresses: std::ops::Range<u32>) -> Ledger {
+        let mut ledger = Ledger::default();
+        for address in addresses {
+            let [_, b, c, d] = address.to_be_bytes();
+            let way = Way {
+                side: Side::Outbound,
+                protocol: Protocol::Tcp,
+                direct: true,
+                silent: false,
+                status: 0,
+                flags: Flags::of(&["UF"]),
+                unknown_flags: Sym::NONE,
+                namespace: Sym::NONE,
+                workload: ledger.name(b"web"),
+                pod: Sym::NONE,
+                source: SourceId(0),
+                cluster: ledger.name(b"PassthroughCluster"),
+                dest: Endpoint::read(format!("10.{b}.{c}.{d}:80").as_bytes(), &mut ledger.names),
+                host: Endpoint::NONE,
+                client: Ip::NONE,
+                sni: Sym::NONE,
+                details: Sym::NONE,
+                termination: Sym::NONE,
+                transport: Sym::NONE,
+            };
+            let number = ledger.number(&way);
+            ledger.entries[(number & !SIMPLE) as usize].line(Micros(1));
+        }
+        ledger
+    }
+
+    #[test]
+    fn too_many_ways_are_simplified_as_in_one_ledger() {
+        let mut sum = Ledger::default();
+        for part in [0..80_000, 70_000..150_000] {
+            sum.join(&ledger(part).saved(), &[SourceId(0)]).unwrap();
+        }
+        let lines: u64 = sum.iter().map(|(_, _, entry)| entry.counts.legs).sum();
+        assert_eq!((lines, sum.simplified), (160_000, (150_000 - MOST_WAYS) as u64));
+        assert!(sum.ways().len() > MOST_WAYS && sum.ways().len() <= MOST_COARSE);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let join = |change: fn(&mut Saved)| {
+            let mut saved = ledger(0..2).saved();
+            change(&mut saved);
+            Ledger::default().join(&saved, &[SourceId(0)]).is_ok()
+        };
+        assert!(join(|_| ()));
+        let changes: [fn(&mut Saved); 7] = [
+            |saved| saved.names.clear(),
+            |saved| saved.links.push(((0, 2), 1)),
+            |saved| saved.alone.push(((9, Ip::NONE), 1)),
+            |saved| saved.answers.push(((Sym(9), Endpoint::NONE), Answers::default())),
+            |saved| saved.ways[1].way = Way { workload: Sym::NONE, source: SourceId(1), ..saved.ways[1].way },
+            |saved| saved.ways[1].counts.paired = 1,
+            |saved| saved.matched.extend([(Match::Tuple, 1)]),
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            assert!(!join(change), "{number}");
         }
     }
 }
