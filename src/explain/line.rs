@@ -117,7 +117,7 @@ impl Read<'_> {
     fn judge(&mut self) -> (Vec<Finding>, Alone) {
         let (outbound, inbound) =
             if self.leg.side == Side::Inbound { (None, Some(self.leg)) } else { (Some(self.leg), None) };
-        self.ledger.count(&Connection { outbound, inbound, matched: None });
+        self.ledger.count(&[Connection { outbound, inbound, matched: None }]);
         let topology = Topology::learn(&self.ledger);
         let alone = topology.why_alone(&self.way, self.leg.other(), &self.ledger.names);
         (rules::judge(&self.ledger, &topology, &Events::default(), None, None), alone)

@@ -150,31 +150,44 @@ impl Ledger {
         }
     }
 
-    /// Counts a connection.
-    pub fn count(&mut self, connection: &Connection) {
-        let Some(leading) = connection.leading() else {
-            return;
-        };
-        let entry = &mut self.entries[leading.way as usize];
-        entry.lead(&leading);
-        if leading.side.is_client() {
-            let (tcp, client) = (leading.protocol == Protocol::Tcp, leading.peer.ip());
+    /// Counts connections. Every table that a connection has a place in is gone through for all of them before the next one:
+    /// most places have to be fetched from far away, and so they come side by side.
+    pub fn count(&mut self, connections: &[Connection]) {
+        for connection in connections {
+            let Some(leading) = connection.leading() else { continue };
+            let entry = &mut self.entries[leading.way as usize];
+            entry.lead(&leading);
             // The rest leads by a service's address, the usual way: its first and last are enough. An address among the
             // client's own is hardly a service's.
-            if tcp && (leading.direct || leading.failed) {
-                note(&mut self.clients, (leading.way, client), leading.start);
-            } else if tcp && entry.dest.may_be_near(client) {
+            let client = leading.peer.ip();
+            let untimed = leading.side.is_client() && leading.protocol == Protocol::Tcp && !is_timed(&leading);
+            if untimed && entry.dest.may_be_near(client) {
                 entry.meet(client, leading.start);
             }
+            if let (Some(out), Some(inn)) = (connection.outbound, connection.inbound) {
+                entry.pair(&out, &inn);
+            }
+        }
+        for leading in connections.iter().filter_map(Connection::leading).filter(|leading| leading.side.is_client()) {
+            let entry = &self.entries[leading.way as usize];
             if !entry.fails && !leading.server.is_none() {
                 let key = (entry.cluster, leading.server);
                 if self.answers.len() < MOST_WAYS || self.answers.contains_key(&key) {
                     self.answers.entry(key).or_default().add(&leading);
                 }
             }
+            if leading.protocol == Protocol::Tcp && is_timed(&leading) {
+                note(&mut self.clients, (leading.way, leading.peer.ip()), leading.start);
+            }
         }
+        for connection in connections {
+            self.link(connection);
+        }
+    }
+
+    /// Counts what joined a connection's legs, or that there is only one.
+    fn link(&mut self, connection: &Connection) {
         if let (Some(out), Some(inn), Some(matched)) = (connection.outbound, connection.inbound, connection.matched) {
-            entry.pair(&out, &inn);
             *self.matched.entry(matched).or_default() += 1;
             // Who answered is told of connections to the very address that was dialled, and of those that failed; of
             // the others it is enough that another address answered.
@@ -183,7 +196,7 @@ impl Ledger {
             {
                 *self.links.entry((out.way, inn.way)).or_default() += 1;
             }
-        } else {
+        } else if let Some(leading) = connection.leading() {
             // Those that failed have no other side, and ways are few enough to keep one count each without it.
             let failed = leading.side.is_client() && self.ways[leading.way as usize].failed_to_connect();
             let other = if failed { Ip::NONE } else { leading.other() };
@@ -279,6 +292,11 @@ impl Numbers {
     fn name(&self, name: Sym) -> Sym {
         self.names[name.0 as usize]
     }
+}
+
+/// Whether a client's TCP connection has a place in timelines: it failed, or led straight to what was dialled.
+fn is_timed(leading: &Leg) -> bool {
+    leading.direct || leading.failed
 }
 
 /// Counts one more of a key, unless there are too many keys already.

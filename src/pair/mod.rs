@@ -11,7 +11,7 @@ mod resolve;
 mod store;
 
 use serde::{Deserialize, Serialize};
-use store::{Group, Store};
+use store::Store;
 
 use crate::field::value::Micros;
 use crate::leg::{Leg, Side};
@@ -194,75 +194,58 @@ impl Pairer {
 
     /// Closes the groups that are whole. For live runs that show connections; groups with a leg that waits stay.
     pub fn close_whole(&mut self, closed: &mut dyn Closed) {
-        self.fresh.take(|_, group| group.count > 1, |_, legs| close_if_exact(legs, closed));
+        self.fresh.take(|group| group.count > 1, |legs| close_if_exact(legs, closed));
     }
 
     /// Closes the whole ones of the groups that ended before `horizon`; the others become late, and meet there what
     /// was late before.
     fn settle(&mut self, horizon: Micros, closed: &mut dyn Closed) {
-        let late = &mut self.late;
         let mut met = Vec::new();
-        self.fresh.take(
-            |_, group| group.end < horizon,
-            |key, legs| {
-                if close_if_exact(legs, closed) {
-                    return true;
+        let ripe = self.fresh.ripe(|_, group| group.end < horizon);
+        self.fresh.draw(&ripe, |key, legs| {
+            if close_if_exact(legs, closed) {
+                return;
+            }
+            for leg in legs {
+                if self.late.insert(key, *leg) > 1 {
+                    met.push(key);
                 }
-                for leg in legs.drain(..) {
-                    if late.insert(key, leg) > 1 {
-                        met.push(key);
-                    }
-                }
-                true
-            },
-        );
+            }
+        });
         for key in met {
-            late.take_one(key, |legs| close_if_exact(legs, closed));
+            self.late.take_one(key, |legs| close_if_exact(legs, closed));
         }
     }
 
     /// Closes every group that ended before `horizon`. Requests first: what a request id did not join may still meet
     /// a listener's line, which has none.
     fn close(&mut self, horizon: Micros, closed: &mut dyn Closed) {
-        let mut legs = Vec::new();
-        self.late.take(
-            |_, _| true,
-            |key, group| {
-                legs.extend(group.drain(..).map(|leg| (key, leg)));
-                true
-            },
-        );
-        for (key, leg) in legs {
-            self.fresh.insert(key, leg);
-        }
+        let late = self.late.ripe(|_, _| true);
+        self.late.draw(&late, |key, legs| {
+            for leg in legs {
+                self.fresh.insert(key, *leg);
+            }
+        });
         let mut again = Vec::new();
-        let over = |group: &Group| group.end < horizon;
-        self.fresh.take(
-            |key, group| is_request_key(key) && over(group),
-            |_, legs| {
-                for leg in close(legs, closed) {
-                    if leg.side.is_client() && !leg.wire.is_none() {
-                        again.push(leg);
-                    } else {
-                        closed.connection(Connection::alone(leg));
-                    }
+        let requests = self.fresh.ripe(|key, group| is_request_key(key) && group.end < horizon);
+        self.fresh.draw(&requests, |_, legs| {
+            for leg in close(legs, closed) {
+                if leg.side.is_client() && !leg.wire.is_none() {
+                    again.push(leg);
+                } else {
+                    closed.connection(Connection::alone(leg));
                 }
-                true
-            },
-        );
+            }
+        });
         for leg in again {
             self.fresh.insert(leg.wire.number(), leg);
         }
-        self.fresh.take(
-            |key, group| !is_request_key(key) && over(group),
-            |_, legs| {
-                let left = close(legs, closed);
-                for leg in left {
-                    closed.connection(Connection::alone(leg));
-                }
-                true
-            },
-        );
+        let others = self.fresh.ripe(|key, group| !is_request_key(key) && group.end < horizon);
+        self.fresh.draw(&others, |_, legs| {
+            for leg in close(legs, closed) {
+                closed.connection(Connection::alone(leg));
+            }
+        });
     }
 }
 
@@ -293,18 +276,15 @@ fn is_exact(connection: &Connection) -> bool {
 }
 
 /// Closes a group; gives back the legs that found no partner.
-fn close(legs: &mut Vec<Leg>, closed: &mut dyn Closed) -> Vec<Leg> {
-    if let [one, other] = legs[..]
+fn close(legs: &[Leg], closed: &mut dyn Closed) -> Vec<Leg> {
+    if let [one, other] = *legs
         && let Some(connection) = resolve::couple(one, other)
     {
         closed.connection(connection);
         return Vec::new();
     }
-    if legs.len() == 1 {
-        return std::mem::take(legs);
-    }
     let mut resolved = resolve::Resolved::default();
-    resolve::group(legs, &mut resolved);
+    resolve::group(&mut legs.to_vec(), &mut resolved);
     resolved.hand_over(closed);
     resolved.left
 }

@@ -52,20 +52,42 @@ impl Store {
         group.count
     }
 
+    /// Takes out the groups that are `ripe`; their legs stay in the table until [`Store::draw`] gives them.
+    pub(super) fn ripe(&mut self, ripe: impl Fn(u64, &Group) -> bool) -> Vec<(u64, Group)> {
+        self.groups.extract_if(|key, group| ripe(*key, group)).collect()
+    }
+
+    /// Gives the legs of groups that were taken out, one group after the other. The legs of many groups are fetched before the
+    /// first group is looked at, because each has to come from far away, and they come side by side.
+    pub(super) fn draw(&mut self, groups: &[(u64, Group)], mut each: impl FnMut(u64, &[Leg])) {
+        const SIDE_BY_SIDE: usize = 64;
+        let mut legs = Vec::with_capacity(2 * SIDE_BY_SIDE);
+        for groups in groups.chunks(SIDE_BY_SIDE) {
+            legs.clear();
+            for (_, group) in groups {
+                list(&self.nodes, group.head, &mut legs);
+                vacate(&self.nodes, group.head, &mut self.free);
+            }
+            let mut rest = &legs[..];
+            for (key, group) in groups {
+                let (own, behind) = rest.split_at(group.count as usize);
+                each(*key, own);
+                rest = behind;
+            }
+        }
+    }
+
     /// Hands the legs of each group that is `ripe` to `close`; those for which it says so leave the store.
-    pub(super) fn take(
-        &mut self,
-        ripe: impl Fn(u64, &Group) -> bool,
-        mut close: impl FnMut(u64, &mut Vec<Leg>) -> bool,
-    ) {
+    pub(super) fn take(&mut self, ripe: impl Fn(&Group) -> bool, mut close: impl FnMut(&[Leg]) -> bool) {
         let Store { groups, nodes, free } = self;
         let mut legs = Vec::new();
-        groups.retain(|key, group| {
-            if !ripe(*key, group) {
+        groups.retain(|_, group| {
+            if !ripe(group) {
                 return true;
             }
+            legs.clear();
             list(nodes, group.head, &mut legs);
-            let closes = close(*key, &mut legs);
+            let closes = close(&legs);
             if closes {
                 vacate(nodes, group.head, free);
             }
@@ -74,13 +96,13 @@ impl Store {
     }
 
     /// The same for one group, if it is there.
-    pub(super) fn take_one(&mut self, key: u64, mut close: impl FnMut(&mut Vec<Leg>) -> bool) {
+    pub(super) fn take_one(&mut self, key: u64, mut close: impl FnMut(&[Leg]) -> bool) {
         let Some(head) = self.groups.get(&key).map(|group| group.head) else {
             return;
         };
         let mut legs = Vec::new();
         list(&self.nodes, head, &mut legs);
-        if close(&mut legs) {
+        if close(&legs) {
             vacate(&self.nodes, head, &mut self.free);
             self.groups.remove(&key);
         }
@@ -95,7 +117,6 @@ impl Store {
 }
 
 fn list(nodes: &[Node], head: u32, legs: &mut Vec<Leg>) {
-    legs.clear();
     let mut place = head;
     while place != NIL {
         let node = &nodes[place as usize];

@@ -72,6 +72,8 @@ pub struct Pass<'s> {
     pairer: Pairer,
     tally: Tally,
     repeats: Repeats,
+    /// Room for the legs that are taken over, and where their lines lie.
+    legs: Vec<(Leg, (u32, u32))>,
     /// Lines that were there before.
     repeated: u64,
     /// How much was counted in the states that were taken over.
@@ -89,10 +91,15 @@ pub struct Pass<'s> {
     pub troubles: Vec<String>,
 }
 
+/// How many legs or connections take each step together; a core's nearest cache holds them.
+const SIDE_BY_SIDE: usize = 64;
+
 /// Counts what the pairer closes; keeps it only if it is to be shown.
 #[derive(Default)]
 struct Closing {
     ledger: Ledger,
+    /// Closed, not counted yet.
+    fresh: Vec<Connection>,
     /// Whether connections are to be shown.
     keep: bool,
     connections: Vec<Connection>,
@@ -102,15 +109,26 @@ struct Closing {
 
 impl Closed for Closing {
     fn connection(&mut self, connection: Connection) {
-        self.ledger.count(&connection);
-        if self.keep {
-            self.connections.push(connection);
+        self.fresh.push(connection);
+        if self.fresh.len() >= SIDE_BY_SIDE {
+            self.count();
         }
     }
 
     fn merged(&mut self, leg: Leg) {
         self.merged += 1;
         self.kept.take(leg.kept);
+    }
+}
+
+impl Closing {
+    /// Counts what has been closed.
+    fn count(&mut self) {
+        self.ledger.count(&self.fresh);
+        if self.keep {
+            self.connections.extend_from_slice(&self.fresh);
+        }
+        self.fresh.clear();
     }
 }
 
@@ -138,6 +156,7 @@ impl<'s> Pass<'s> {
             pairer: Pairer::new(settings.pairing),
             tally: Tally::default(),
             repeats: Repeats::default(),
+            legs: Vec::new(),
             repeated: 0,
             joined: 0,
             interrupted: false,
@@ -165,28 +184,34 @@ impl<'s> Pass<'s> {
         Scanner::new(&self.settings.formats, options, number).placed(&self.places)
     }
 
-    /// Takes over what a block held; `scanned` may be used again.
+    /// Takes over what a block held; `scanned` may be used again. Each step is done for many legs before the next one: where it
+    /// has to fetch something from far away, it does so for several of them at a time.
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
-        let mut kept = std::mem::take(&mut scanned.kept).into_iter();
-        for (leg, (at, len)) in scanned.legs.iter().zip(&scanned.lines) {
-            let mut leg = closing.ledger.leg(leg, scanned.scanner);
-            let record = kept.next();
-            if self.repeats.is_again(&leg) {
-                self.repeated += 1;
-                continue;
+        let mut kept: Vec<Option<Shelved>> = scanned.kept.drain(..).map(Some).collect();
+        let mut legs = std::mem::take(&mut self.legs);
+        for (some, lines) in scanned.legs.chunks(SIDE_BY_SIDE).zip(scanned.lines.chunks(SIDE_BY_SIDE)) {
+            legs.clear();
+            legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(lines.iter().copied()));
+            legs.retain(|(leg, _)| !self.repeats.is_again(leg));
+            self.repeated += (some.len() - legs.len()) as u64;
+            for (leg, (at, len)) in &legs {
+                closing.ledger.line(leg, || block.bytes.get(*at as usize..(at + len) as usize).unwrap_or_default());
             }
-            closing.ledger.line(&leg, || block.bytes.get(*at as usize..(at + len) as usize).unwrap_or_default());
-            if let Some(line) = record {
-                let named = |name| closing.ledger.renamed(name, scanned.scanner);
-                let (pod, container, node) = (named(line.pod), named(line.container), named(line.node));
-                leg.kept = closing.kept.put(Shelved { pod, container, node, ..line });
+            for (mut leg, _) in legs.iter().copied() {
+                if let Some(line) = kept.get_mut(leg.kept as usize).and_then(Option::take) {
+                    let named = |name| closing.ledger.renamed(name, scanned.scanner);
+                    let (pod, container, node) = (named(line.pod), named(line.container), named(line.node));
+                    leg.kept = closing.kept.put(Shelved { pod, container, node, ..line });
+                }
+                self.pairer.push(leg, closing);
             }
-            self.pairer.push(leg, closing);
         }
+        self.legs = legs;
         self.tally.merge(std::mem::take(&mut scanned.tally));
         self.pairer.sweep(closing);
+        closing.count();
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
         if closing.connections.len() >= self.settings.pairing.hold { self.show() } else { Ok(()) }
     }
@@ -307,6 +332,7 @@ impl<'s> Pass<'s> {
         }
         if self.sink.wants_connections() {
             self.pairer.close_whole(&mut self.closing);
+            self.closing.count();
             self.show()?;
         }
         self.sink.flush()
@@ -315,6 +341,7 @@ impl<'s> Pass<'s> {
     /// The end: closes everything, asks the rules, shows the report and gives it back.
     pub fn finish(mut self, interrupted: bool) -> io::Result<Report> {
         self.pairer.finish(&mut self.closing);
+        self.closing.count();
         self.judged = None;
         self.show()?;
         // Counts have changed since the rules were asked, if they were.

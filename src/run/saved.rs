@@ -11,6 +11,7 @@ impl Pass<'_> {
     /// What the run has learned, to be saved before [`Pass::finish`]. Connections that wait for their other leg are closed.
     pub fn state(&mut self, interrupted: bool) -> State {
         self.pairer.finish(&mut self.closing);
+        self.closing.count();
         let run = Run {
             inputs: self.inputs.names.clone(),
             skipped: self.inputs.skipped.clone(),
