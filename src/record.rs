@@ -125,6 +125,11 @@ impl Spans {
         self.slots[field as usize]
     }
 
+    /// Says that extra slots may have been set.
+    pub(crate) fn has_extra(&mut self, extra: bool) {
+        self.extra |= extra;
+    }
+
     /// Sets the place of one field.
     pub fn set(&mut self, slot: u8, span: Span) {
         if let Some(place) = self.slots.get_mut(slot as usize) {
@@ -183,8 +188,13 @@ impl<'a> Record<'a> {
     }
 
     /// A number: bytes, a status, milliseconds.
+    #[inline]
     pub fn integer(&self, field: Field) -> Option<u64> {
-        value::integer(self.raw(field)?)
+        let span = self.spans.slots[field as usize];
+        // Most numbers have few digits, and something behind them.
+        let eight = self.line.get(span.at()..span.at().saturating_add(8)).and_then(<[u8]>::first_chunk);
+        let short = eight.and_then(|eight| value::short_integer(*eight, span.len as usize));
+        short.or_else(|| value::integer(self.raw(field)?))
     }
 
     /// The response flags, empty if the line has none.

@@ -156,6 +156,30 @@ fn odd_time(text: &[u8]) -> Option<Micros> {
     Some(Micros(seconds * 1_000_000 + fraction(parts.as_bytes())?))
 }
 
+/// How many of eight bytes are digits, up to the first one that is none.
+#[inline]
+pub fn digits(eight: [u8; 8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_le_bytes(eight) ^ (ONES * u64::from(b'0'));
+    // Past nine, a byte reaches its highest bit. What it carries into the next one does not matter any more.
+    let others = (word.wrapping_add(ONES * 0x76) | word) & (ONES << 7);
+    others.trailing_zeros() as usize / 8
+}
+
+/// Reads the number that the first `len` of eight bytes are; none if one of them is no digit, or there are none.
+#[inline]
+pub fn short_integer(eight: [u8; 8], len: usize) -> Option<u64> {
+    if !(1..=8).contains(&len) || digits(eight) < len {
+        return None;
+    }
+    let zeros = u64::from_ne_bytes([b'0'; 8]);
+    // The last digit goes to the top, with zeros before the first one. Then neighbours join: two, four, eight digits.
+    let word = (u64::from_le_bytes(eight) ^ zeros) << (64 - 8 * len);
+    let pairs = (word.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
+}
+
 /// Reads a decimal number. `1e+05` is accepted, since Envoy 1.32 prints JSON numbers so.
 pub fn integer(text: &[u8]) -> Option<u64> {
     let mut number: u64 = 0;
@@ -256,6 +280,20 @@ mod tests {
             "9999999999999999999999",
         ] {
             assert_eq!(time(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_numbers_read_as_all_others_do() {
+        for text in ["1", "12", "00000123", "98765432", "12345678", "7 345678", "1x345678", "x", "\u{ff}1", "9:", "9/"]
+        {
+            let mut eight = [b' '; 8];
+            eight[..text.len()].copy_from_slice(text.as_bytes());
+            for len in 0..=9 {
+                let expected = eight.get(..len).filter(|text| text.iter().all(u8::is_ascii_digit)).and_then(integer);
+                assert_eq!(short_integer(eight, len), expected, "{text} {len}");
+            }
+            assert_eq!(digits(eight), eight.iter().take_while(|byte| byte.is_ascii_digit()).count(), "{text}");
         }
     }
 

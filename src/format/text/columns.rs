@@ -8,16 +8,15 @@ use memchr::{memchr_iter, memmem};
 
 use super::Plan;
 use super::step::{Step, begins};
+use crate::field::value::digits;
 use crate::field::{Field, Kind, Writer};
 use crate::record::{Span, Spans};
 
 /// How the end of a value is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The next separator is a blank: no quotes around the value, or others with it between the same quotes.
-    Blank,
-    /// The next separator is a quote: the last one of several between the same quotes.
-    Quote,
+    /// By the next blank or quote, which must be the separator's.
+    Next,
     /// The next quote: the value has quotes of its own, and may hold blanks.
     OwnQuote,
     /// Envoy's default layout of a time has one length.
@@ -26,17 +25,51 @@ enum End {
     Line,
 }
 
-/// What a value must look like, so far as its end does not say it already.
+impl End {
+    /// Where the value at `at` ends.
+    fn find(self, line: &[u8], at: usize, marks: &Marks) -> Option<usize> {
+        match self {
+            End::Next => marks.next(at),
+            End::OwnQuote => {
+                let mut stop = marks.next(at)?;
+                while line.get(stop) != Some(&b'"') {
+                    stop = marks.next(stop + 1)?;
+                }
+                Some(stop)
+            }
+            End::Time => (line.get(at + TIME - 1) == Some(&b'Z')).then_some(at + TIME),
+            End::Line => marks.next(at).is_none().then_some(line.len()),
+        }
+    }
+}
+
+/// What a value must look like, so far as its end and its length do not say it already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Check {
     /// Anything.
-    Any,
-    /// Not empty.
-    Something,
+    Nothing,
     /// Digits, or `-`.
     Number,
+    /// What ends in a digit or is `-`, or else what the step accepts.
+    Address,
     /// What the step of this place in the plan accepts.
     Step,
+}
+
+impl Check {
+    /// Whether the value from `at` to `end` looks like that.
+    #[inline]
+    fn fits(self, line: &[u8], at: usize, end: usize, step: &Step) -> bool {
+        let Some(value) = line.get(at..end) else { return false };
+        match self {
+            Check::Nothing => true,
+            Check::Number => is_number(line, at, value),
+            Check::Address => {
+                value.last().is_some_and(|last| last.is_ascii_digit() || *last == b'-') || step.accepts(value)
+            }
+            Check::Step => step.accepts(value),
+        }
+    }
 }
 
 /// One value and what is behind it.
@@ -45,9 +78,24 @@ struct Column {
     slot: u8,
     end: End,
     check: Check,
-    /// What divides the value from the next: its length, and its bytes behind the first one, which the end is told by.
+    /// How long the value is at least.
+    least: u8,
+    /// The length of what divides the value from the next.
     after: u8,
-    rest: [u8; 2],
+    /// Its first four bytes as a number, and where those are that it has.
+    separator: u32,
+    mask: u32,
+}
+
+impl Column {
+    /// Whether the value ends at `end`, with what divides it from the next.
+    #[inline]
+    fn ends(&self, line: &[u8], end: usize, step: &Step) -> bool {
+        match line.get(end..end + 4).and_then(<[u8]>::first_chunk) {
+            Some(four) if self.after <= 4 => u32::from_le_bytes(*four) & self.mask == self.separator,
+            _ => line.get(end..).is_some_and(|rest| begins(rest, &step.after)),
+        }
+    }
 }
 
 /// A format whose values are divided by blanks, and some of them quoted.
@@ -56,6 +104,8 @@ pub(super) struct Columns {
     lead: Box<[u8]>,
     list: Vec<Column>,
     steps: Vec<Step>,
+    /// Whether there are values that no field stands for.
+    extra: bool,
     /// The slots of the request's first header, and of the first value behind what Envoy writes after the request.
     request: Option<(u8, u8)>,
     absent_request: Box<[u8]>,
@@ -79,29 +129,28 @@ impl Columns {
                 _ if step.shared > 0 => return None,
                 ([], false) if number + 1 == steps.len() => End::Line,
                 ([b'"', ..], true) if alone => End::OwnQuote,
-                ([b'"', ..], true) => End::Quote,
-                ([b' '], true) | ([b' ', ..], false) => End::Blank,
+                ([b'"', ..] | [b' '], true) | ([b' ', ..], false) => End::Next,
                 ([_, ..], false) if step.kind == Kind::Time => End::Time,
                 _ => return None,
             };
-            let rest = match step.after.get(1..).unwrap_or_default() {
-                [] => [0, 0],
-                [one] => [*one, 0],
-                [one, two, ..] => [*one, *two],
-            };
+            let word = |byte: &dyn Fn(usize) -> u8| u32::from_le_bytes(std::array::from_fn(byte));
+            let separator = word(&|at| step.after.get(at).copied().unwrap_or(0));
+            let mask = word(&|at| if at < step.after.len() { u8::MAX } else { 0 });
             // Between blanks there are no quotes.
-            let bare = !step.quoted && end != End::Quote && end != End::OwnQuote;
+            let bare = !step.quoted && (step.after.first() != Some(&b'"') || !inside);
             let check = match step.kind {
                 Kind::Integer | Kind::Millis => Check::Number,
+                Kind::Address => Check::Address,
                 Kind::Text if step.slot == Field::Protocol as u8 => Check::Step,
-                Kind::Text if step.quoted => Check::Any,
-                Kind::Text | Kind::Flags if bare => Check::Something,
+                Kind::Text if step.quoted => Check::Nothing,
+                Kind::Text | Kind::Flags if bare => Check::Nothing,
                 _ => Check::Step,
             };
+            let least = u8::from(check == Check::Nothing && !step.quoted);
             inside ^= quotes(&step.after) % 2 == 1;
             alone = step.after.last() == Some(&b'"');
             let after = u8::try_from(step.after.len()).ok()?;
-            list.push(Column { slot: step.slot, end, check, after, rest });
+            list.push(Column { slot: step.slot, end, check, least, after, separator, mask });
         }
         // Headers before the middle, and what is behind them.
         let runs: Vec<&[Step]> =
@@ -118,7 +167,8 @@ impl Columns {
         let (lead, absent_request, protocol) = (plan.lead.clone(), plan.absent_request.clone(), plan.protocol.clone());
         // Without anything behind the request a second one cannot be looked for.
         let whole = !inside && (first == behind || request.is_some());
-        whole.then_some(Columns { lead, list, steps, request, absent_request, protocol })
+        let extra = steps.iter().any(|step| usize::from(step.slot) >= Field::COUNT);
+        whole.then_some(Columns { lead, list, steps, extra, request, absent_request, protocol })
     }
 
     /// Fills `spans` from a line that is as plain as that; says whether it was. If it was not, some may be set.
@@ -133,45 +183,20 @@ impl Columns {
         }
         let marks = Marks::of(line)?;
         let mut at = self.lead.len();
-        for (number, column) in self.list.iter().enumerate() {
-            let stop = match column.end {
-                End::Blank => marks.next(at).filter(|stop| line[*stop] == b' ')?,
-                End::OwnQuote => {
-                    let mut stop = marks.next(at)?;
-                    while line[stop] != b'"' {
-                        stop = marks.next(stop + 1)?;
-                    }
-                    stop
-                }
-                End::Quote => marks.next(at).filter(|stop| line[*stop] == b'"')?,
-                End::Time => {
-                    let first = self.steps[number].after.first();
-                    let stop = at + TIME;
-                    (line.get(stop - 1) == Some(&b'Z') && line.get(stop) == first).then_some(stop)?
-                }
-                End::Line if marks.next(at).is_none() => line.len(),
-                End::Line => return None,
-            };
-            let value = line.get(at..stop)?;
-            let fits = match column.check {
-                Check::Any => true,
-                Check::Something => !value.is_empty(),
-                Check::Number => !value.is_empty() && value.iter().all(u8::is_ascii_digit) || value == b"-",
-                Check::Step => self.steps[number].accepts(value),
-            };
-            let after = usize::from(column.after);
-            let ends = match after {
-                0 | 1 => true,
-                2 => line.get(stop + 1) == Some(&column.rest[0]),
-                3 => line.get(stop + 1..stop + 3) == Some(&column.rest),
-                _ => begins(&line[stop..], &self.steps[number].after),
-            };
-            if !fits || !ends {
+        for (column, step) in self.list.iter().zip(&self.steps) {
+            let stop = if column.end == End::Next { marks.next(at)? } else { column.end.find(line, at, &marks)? };
+            if stop < at + usize::from(column.least)
+                || column.check != Check::Nothing && !column.check.fits(line, at, stop, step)
+                || !column.ends(line, stop, step)
+            {
                 return None;
             }
-            spans.set(column.slot, Span::new(at, stop));
-            at = stop + after;
+            if let Some(place) = spans.slots.get_mut(usize::from(column.slot)) {
+                *place = Span::new(at, stop);
+            }
+            at = stop + usize::from(column.after);
         }
+        spans.has_extra(self.extra);
         (at == line.len()).then_some(())
     }
 
@@ -184,8 +209,17 @@ impl Columns {
     }
 }
 
-/// Where the blanks and quotes of a line are, a bit a byte.
-struct Marks([u64; Marks::WORDS]);
+/// Whether a value, which stands at `at` in its line, is digits, or `-`.
+#[inline]
+fn is_number(line: &[u8], at: usize, value: &[u8]) -> bool {
+    match line.get(at..at + 8).and_then(<[u8]>::first_chunk) {
+        Some(eight) if (1..=8).contains(&value.len()) => digits(*eight) >= value.len() || value == b"-",
+        _ => !value.is_empty() && value.iter().all(u8::is_ascii_digit) || value == b"-",
+    }
+}
+
+/// Where the blanks and quotes of a line are, a bit a byte; and the last word that has some.
+struct Marks([u64; Marks::WORDS], usize);
 
 impl Marks {
     const WORDS: usize = 32;
@@ -204,19 +238,25 @@ impl Marks {
         let mut last = [0; 64];
         last[..rest.len()].copy_from_slice(rest);
         marks[chunks.len()] = mark(&last);
-        Some(Marks(marks))
+        Some(Marks(marks, chunks.len()))
     }
 
     /// The first mark from `at` on.
     #[inline]
     fn next(&self, at: usize) -> Option<usize> {
         let mut word = at / 64;
-        let mut bits = self.0.get(word)? & (u64::MAX << (at % 64));
-        while bits == 0 {
-            word += 1;
-            bits = *self.0.get(word)?;
+        let bits = self.0.get(word)? >> (at % 64);
+        if bits != 0 {
+            return Some(at + bits.trailing_zeros() as usize);
         }
-        Some(word * 64 + bits.trailing_zeros() as usize)
+        while word < self.1 {
+            word += 1;
+            let bits = *self.0.get(word)?;
+            if bits != 0 {
+                return Some(word * 64 + bits.trailing_zeros() as usize);
+            }
+        }
+        None
     }
 }
 
