@@ -21,7 +21,7 @@ mod stern;
 mod syslog;
 mod tail;
 
-pub use start::{access_start, begins_access, message_start, word_starts};
+pub use start::{access_start, begins_access, is_plain, message_start, word_starts};
 
 use crate::field::value::is_stamp;
 use start::MOST_WORDS;

@@ -48,6 +48,17 @@ pub fn access_start(line: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a prefix is words, and blanks behind each, at none of which an access line may begin, whatever stands behind the prefix.
+pub fn is_plain(prefix: &[u8]) -> bool {
+    let mut words = 0;
+    let mut plain = |word: &[u8]| {
+        words += 1;
+        word.first().is_some_and(u8::is_ascii_lowercase) && !pairs::is_level(word)
+    };
+    let Some((b' ', words_before)) = prefix.split_last() else { return prefix.is_empty() };
+    words_before.split(|byte| *byte == b' ').all(&mut plain) && words <= MOST_WORDS && memchr(b'\t', prefix).is_none()
+}
+
 /// Whether an access line may begin here.
 pub fn begins_access(text: &[u8]) -> bool {
     match text {
@@ -140,6 +151,34 @@ mod tests {
             ),
         ] {
             assert_eq!(access_start(line.as_bytes()), start, "{line}");
+        }
+    }
+
+    #[test]
+    fn behind_a_plain_prefix_a_line_begins_wherever_it_is() {
+        const PLAIN: [&str; 4] = ["", "pod-1 istio-proxy ", "stdout ", "a b c d e f g h i "];
+        const OTHERS: [&str; 9] = [
+            "pod",
+            "pod  c ",
+            "pod\tc ",
+            "info ",
+            "pod WARN ",
+            "2024-08-07T09:34:15Z pod ",
+            "{\"log\":\" ",
+            "pod \"GET / HTTP/1.1\" ",
+            "a b c d e f g h i j ",
+        ];
+        for prefix in PLAIN {
+            assert!(is_plain(prefix.as_bytes()), "{prefix}");
+            for line in [
+                "[2020-07-23T14:26:27.081Z] \"- - -\" 0",
+                "[2020-07-23T14:26:27Z] access connection complete src.addr=",
+            ] {
+                assert_eq!(access_start(format!("{prefix}{line}").as_bytes()), Some(prefix.len()), "{prefix}");
+            }
+        }
+        for prefix in OTHERS {
+            assert!(!is_plain(prefix.as_bytes()), "{prefix}");
         }
     }
 

@@ -57,6 +57,12 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// Whether a text begins with the minute of the instant before, written as Envoy writes it.
+    #[inline]
+    pub fn is_in_minute(&self, text: &[u8]) -> bool {
+        self.minute[10] == b'T' && text.first_chunk() == Some(&self.minute)
+    }
+
     /// The same as [`time`].
     pub fn time(&mut self, text: &[u8]) -> Option<Micros> {
         let (Some((minute, rest)), 24) = (text.split_first_chunk::<16>(), text.len()) else { return time(text) };

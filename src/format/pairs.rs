@@ -36,13 +36,18 @@ pub fn begins(text: &[u8]) -> bool {
     text.first().is_some_and(may) && head(text).is_some_and(says)
 }
 
+/// Whether a word is the level of an access line.
+pub fn is_level(word: &[u8]) -> bool {
+    LEVELS.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
 /// Where the time ends (0 without one), and where the message begins.
 fn head(text: &[u8]) -> Option<(usize, usize)> {
     let time = if is_stamp(text, b'T') { word(text) } else { 0 };
     let level = time + blanks(&text[time..]);
     // Asked of every word before a line: no level has more letters than five.
     let end = level + text[level..].iter().take(6).take_while(|byte| !matches!(byte, b' ' | b'\t')).count();
-    if !LEVELS.iter().any(|known| text[level..end].eq_ignore_ascii_case(known)) {
+    if !is_level(&text[level..end]) {
         return None;
     }
     let scope = end + blanks(&text[end..]);

@@ -28,11 +28,14 @@ pub(super) struct Known {
     told: Told,
 }
 
-/// A way that was met, by a mark of two hashes under seeds that nobody knows. Comparing the ways themselves would touch two more
-/// lines of memory for every line of the log; that two ways of a mesh have one mark is less likely than a fault of the memory.
-#[derive(Clone, Copy)]
+/// Two hashes of a way under seeds that nobody knows. Comparing the ways themselves would touch two more lines of memory for every
+/// line of the log; that two ways of a mesh have one mark is less likely than a fault of the memory.
+pub(super) type Mark = [u64; 2];
+
+/// A way that was met.
+#[derive(Clone, Copy, Debug)]
 struct Met {
-    mark: [u64; 2],
+    mark: Mark,
     number: u32,
 }
 
@@ -55,10 +58,15 @@ impl Known {
         self.ways.len().max(self.facts.len()).max(self.names.len()) > MOST
     }
 
-    /// The number of a way.
+    /// The mark of a way.
     #[inline]
-    pub(super) fn way(&mut self, way: Way) -> u32 {
-        let mark = [self.hasher.hash_one(way), self.other_hasher.hash_one(way)];
+    pub(super) fn mark(&self, way: &Way) -> Mark {
+        [self.hasher.hash_one(way), self.other_hasher.hash_one(way)]
+    }
+
+    /// The number of a way, whose mark is known.
+    #[inline]
+    pub(super) fn way(&mut self, way: Way, mark: Mark) -> u32 {
         if let Some(met) = self.way_table.find(mark[0], |met| met.mark == mark) {
             return met.number;
         }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use known::Known;
+use known::{Known, Mark};
 use memchr::memchr;
-use unwrap::{Around, Wrapped};
+use unwrap::{Around, Prefix, Wrapped};
 use way::Ends;
 
 pub use tally::Tally;
@@ -98,6 +98,9 @@ impl Scanned {
     }
 }
 
+/// How many legs wait for the numbers of their ways.
+const SIDE_BY_SIDE: usize = 64;
+
 /// How many facts are remembered without a search.
 const RECENT: usize = 1024;
 
@@ -118,13 +121,15 @@ pub struct Scanner<'f> {
     known: Known,
     /// What this block holds.
     out: Scanned,
+    /// The ways of the last legs, which have no numbers yet.
+    ways: Vec<(Way, Mark)>,
     source: SourceId,
     hasher: RandomState,
     /// The facts that were learned lately, proxies' addresses and services.
     recent: [Box<[Option<Fact>]>; 2],
     /// Prefixes seen, by their bytes.
-    prefixes: HashTable<(Box<[u8]>, Option<Wrapped>)>,
-    last: (Vec<u8>, Option<Wrapped>),
+    prefixes: HashTable<Prefix>,
+    last: Prefix,
     clock: Clock,
     /// The format that fitted last.
     hint: usize,
@@ -147,11 +152,12 @@ impl<'f> Scanner<'f> {
             number,
             known: Known::default(),
             out: Scanned::default(),
+            ways: Vec::with_capacity(SIDE_BY_SIDE),
             source: SourceId(0),
             hasher: RandomState::default(),
             recent: std::array::from_fn(|_| vec![None; RECENT].into()),
             prefixes: HashTable::new(),
-            last: (vec![b'\n'], None),
+            last: Prefix { text: vec![b'\n'], wrapped: None, plain: false },
             clock: Clock::default(),
             hint: 0,
             format_counts: vec![0; formats.list().len()],
@@ -214,6 +220,7 @@ impl<'f> Scanner<'f> {
     }
 
     fn finish(&mut self, bytes: u64) -> Scanned {
+        self.number();
         let mut out = std::mem::take(&mut self.out);
         self.known.finish(&mut out);
         out.reached = middle_end(&out.legs);
@@ -266,7 +273,7 @@ impl<'f> Scanner<'f> {
         let leg = Leg {
             start,
             duration,
-            way: self.known.way(way),
+            way: 0,
             wire: if wire.port() == 0 || told.is_some() { Endpoint::NONE } else { wire },
             server: if way.side == Side::Inbound { ends.dest } else { ends.host },
             peer: ends.peer,
@@ -293,6 +300,19 @@ impl<'f> Scanner<'f> {
         }
         self.out.legs.push(leg);
         self.out.lines.push(line.place);
+        self.ways.push((way, self.known.mark(&way)));
+        if self.ways.len() >= SIDE_BY_SIDE {
+            self.number();
+        }
+    }
+
+    /// Gives the last legs the numbers of their ways. The table of ways is large: what is looked up for many legs at once comes
+    /// side by side.
+    fn number(&mut self) {
+        let first = self.out.legs.len() - self.ways.len();
+        for (leg, (way, mark)) in self.out.legs[first..].iter_mut().zip(self.ways.drain(..)) {
+            leg.way = self.known.way(way, mark);
+        }
     }
 
     /// Takes down what a line teaches about the mesh.

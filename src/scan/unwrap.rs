@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use super::{Line, Scanner};
 use crate::envelope::json::{self, Payload};
-use crate::envelope::{self, Peeled, access_start, begins_access, message_start, peel, quoted, word_starts};
+use crate::envelope::{self, Peeled, access_start, begins_access, is_plain, message_start, peel, quoted, word_starts};
 use crate::event;
 use crate::field::Field;
 use crate::field::value::{self, Micros};
@@ -59,6 +59,16 @@ impl Wrapped {
     }
 }
 
+/// What stands before an access line, as it was met before.
+#[derive(Clone, Debug)]
+pub(super) struct Prefix {
+    pub(super) text: Vec<u8>,
+    /// None if no collector writes it.
+    pub(super) wrapped: Option<Wrapped>,
+    /// No access line can begin in it, whatever stands behind it.
+    pub(super) plain: bool,
+}
+
 /// The envelopes that came off already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around {
@@ -81,13 +91,18 @@ impl Scanner<'_> {
     /// Reads `text`, the line or what was in its envelopes.
     pub(super) fn text(&mut self, line: Line<'_>, text: &[u8], around: Around, spans: &mut Spans) {
         let given = if self.formats.has_given() { self.given_start(text, spans) } else { None };
-        let Some(mut start) = given.or_else(|| access_start(text)) else {
-            return self.other(line, text, around, spans);
+        let known = if given.is_none() { self.known_start(text) } else { None };
+        let (mut start, mut wrapped) = if let Some(known) = known {
+            known
+        } else {
+            let Some(start) = given.or_else(|| access_start(text)) else {
+                return self.other(line, text, around, spans);
+            };
+            if given.is_none() && start > 0 && text[start - 1] == b'"' {
+                return self.quoted(line, text, start, around, spans);
+            }
+            (start, self.wrapped(&text[..start]))
         };
-        if given.is_none() && start > 0 && text[start - 1] == b'"' {
-            return self.quoted(line, text, start, around, spans);
-        }
-        let mut wrapped = self.wrapped(&text[..start]);
         if given.is_none()
             && wrapped.is_none()
             && let Some(object) = memchr::memmem::find(&text[..start], b"{\"")
@@ -252,25 +267,44 @@ impl Scanner<'_> {
         }
     }
 
-    /// What a prefix says; none if no collector writes it. Looked up once a block.
+    /// Where the access line begins and what stands before it says, if that was met before: most lines are of pods that wrote
+    /// many. The same as [`access_start`] and [`Scanner::wrapped`] would find.
+    fn known_start(&self, text: &[u8]) -> Option<(usize, Option<Wrapped>)> {
+        if !text.first().is_some_and(|first| *first == b'[' || first.is_ascii_lowercase()) {
+            return None;
+        }
+        let at = memchr::memchr(b'[', text)?;
+        let (prefix, message) = text.split_at(at);
+        let known =
+            if self.last.text == prefix { &self.last } else { self.find(self.hasher.hash_one(prefix), prefix)? };
+        let at_once = || self.clock.is_in_minute(&message[1..]) && message.get(24..27) == Some(b"Z] ");
+        (known.plain && (at_once() || begins_access(message))).then_some((at, known.wrapped))
+    }
+
+    fn find(&self, hash: u64, prefix: &[u8]) -> Option<&Prefix> {
+        self.prefixes.find(hash, |known| known.text == prefix)
+    }
+
+    /// What a prefix says; none if no collector writes it.
     fn wrapped(&mut self, prefix: &[u8]) -> Option<Wrapped> {
-        if self.last.0 == prefix {
-            return self.last.1;
+        if self.last.text == prefix {
+            return self.last.wrapped;
         }
         let hash = self.hasher.hash_one(prefix);
-        let found = self.prefixes.find(hash, |(known, _)| **known == *prefix).map(|(_, wrapped)| *wrapped);
-        let wrapped = found.unwrap_or_else(|| {
+        let known = self.find(hash, prefix).map(|known| (known.wrapped, known.plain));
+        let (wrapped, plain) = known.unwrap_or_else(|| {
             let wrapped = peel(prefix).map(|peeled| self.numbered(&peeled));
-            let hasher = &self.hasher;
+            let plain = is_plain(prefix);
             // Times in prefixes make each of them new: remembering all would cost more than reading them.
             if self.prefixes.len() < 4096 {
-                self.prefixes.insert_unique(hash, (prefix.into(), wrapped), |(known, _)| hasher.hash_one(&**known));
+                let (known, hasher) = (Prefix { text: prefix.to_vec(), wrapped, plain }, &self.hasher);
+                self.prefixes.insert_unique(hash, known, |known| hasher.hash_one(&known.text[..]));
             }
-            wrapped
+            (wrapped, plain)
         });
-        self.last.0.clear();
-        self.last.0.extend_from_slice(prefix);
-        self.last.1 = wrapped;
+        self.last.text.clear();
+        self.last.text.extend_from_slice(prefix);
+        (self.last.wrapped, self.last.plain) = (wrapped, plain);
         wrapped
     }
 

@@ -27,11 +27,14 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn read(record: &Record<'_>, names: &mut Names) -> Ends {
         let mut read = |field: Field| Endpoint::read(record.plain(field), names);
+        let dest = read(Field::DownstreamLocalAddress);
+        // A server's proxy goes on to the address that it was dialled on.
+        let same = record.plain(Field::UpstreamHost) == record.plain(Field::DownstreamLocalAddress);
         Ends {
             peer: read(Field::DownstreamRemoteAddress),
             local: read(Field::UpstreamLocalAddress),
-            dest: read(Field::DownstreamLocalAddress),
-            host: read(Field::UpstreamHost),
+            dest,
+            host: if same { dest } else { read(Field::UpstreamHost) },
         }
     }
 }
