@@ -50,6 +50,26 @@ fn a_wrong_flag_exits_with_2() {
 }
 
 #[test]
+fn memory_has_a_ceiling_and_what_it_cost_is_said() {
+    // Clients' sides only, all at one time: nothing tells that a server's side will not come.
+    let line = |number: usize| {
+        format!(
+            "a-1 istio-proxy [2020-07-23T14:26:27.081Z] \"- - -\" 0 - \"-\" \"-\" 6 0 506 - \"-\" \"-\" \"-\" \"-\" \"10.12.0.11:5701\" outbound|5701||m.m.svc.cluster.local 10.12.{}.11:{} 10.0.23.154:5701 10.12.0.11:47316 - -\n",
+            number / 10_000,
+            1024 + number % 10_000
+        )
+    };
+    let log: String = (0..20_000).map(line).collect();
+    let early = |arguments: &[&str]| {
+        let connections = &json(&run_with(&[&["-o", "json"], arguments].concat(), log.as_bytes()))["connections"];
+        assert_eq!(connections["total"], 20_000);
+        connections["closed_early"].as_u64().unwrap()
+    };
+    assert_eq!(early(&[]), 0);
+    assert!(early(&["--memory", "1"]) > 10_000);
+}
+
+#[test]
 fn a_closed_pipe_is_success() {
     for arguments in [&["-o", "ndjson", "--connections"][..], &["-o", "text"], &["-o", "json"]] {
         let mut child = logscan(arguments)

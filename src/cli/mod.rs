@@ -56,6 +56,11 @@ struct Arguments {
     /// Threads that read files, 0 for one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: usize,
+
+    /// Memory for connections of which one side was read, in MiB: past it the oldest are closed without the other side, and
+    /// the report says how many. The rest of the program takes 40 to 120, by the size of the mesh
+    #[arg(long, default_value_t = 144, value_name = "MIB")]
+    memory: usize,
 }
 
 /// What is asked of logs, and of what was saved of them.
@@ -266,7 +271,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let stop = stop_signal()?;
     let asked = &arguments.asked;
-    let settings = Settings { threads: arguments.threads, ..asked.settings(arguments.given.formats()?)? };
+    let settings = Settings {
+        pairing: pair::Options::within(arguments.memory.saturating_mul(1 << 20)),
+        threads: arguments.threads,
+        ..asked.settings(arguments.given.formats()?)?
+    };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(asked.output, out, arguments.connections, style(asked.color));
     let mut pass = Pass::new(&settings, sink);

@@ -95,6 +95,8 @@ impl Connection {
 pub struct Options {
     /// So many legs may wait for their partners without anyone asking for how long.
     pub hold: usize,
+    /// Past so many, the older half of those that wait is closed whatever its time.
+    pub most: usize,
     /// Groups that are whole close when their last leg ended so many milliseconds of log time ago.
     pub settled: i64,
     /// The others close after so many, once too many legs wait.
@@ -106,15 +108,22 @@ impl Default for Options {
     /// hundred milliseconds apart: a minute is plenty for a partner to come, and a connection that is whole only waits
     /// for its port's next life or its proxy's next line, neither of which comes within seconds.
     fn default() -> Self {
-        Self { hold: 128 << 10, settled: 5_000, window: 60_000 }
+        Self { hold: 128 << 10, most: 1 << 20, settled: 5_000, window: 60_000 }
+    }
+}
+
+impl Options {
+    /// The same within so much memory for legs that wait. No less than what is read at a time is of use.
+    #[must_use]
+    pub fn within(bytes: usize) -> Options {
+        let default = Options::default();
+        let most = (bytes / store::LEG).max(SWEEP);
+        Options { hold: default.hold.min(most / 2), most, ..default }
     }
 }
 
 /// How many legs come in before it is worth looking for groups that can close: few enough for a cache.
 const SWEEP: usize = 8 << 10;
-
-/// Past `hold` times this, groups are closed whatever their time: memory has a ceiling.
-const CEILING: usize = 8;
 
 /// Where closed connections go, one by one: most of them are only counted, and never stored again.
 pub trait Closed {
@@ -178,7 +187,7 @@ impl Pairer {
                 self.close(now.plus_millis(-self.options.window), closed);
             }
         }
-        let ceiling = self.options.hold * CEILING;
+        let ceiling = self.options.most;
         if self.waiting() > ceiling {
             let before = self.waiting();
             self.close(self.fresh.median_end().max(self.late.median_end()), closed);

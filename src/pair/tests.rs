@@ -74,7 +74,7 @@ impl Mesh {
     }
 
     fn pairs_holding(legs: &[Leg], hold: usize) -> (Vec<(u64, u64, &'static str)>, usize) {
-        let mut pairer = Pairer::new(Options { hold, settled: 5_000, window: 10_000 });
+        let mut pairer = Pairer::new(Options { hold, most: 1 << 20, settled: 5_000, window: 10_000 });
         let mut closed = Collected::default();
         for leg in legs {
             pairer.push(*leg, &mut closed);
@@ -250,4 +250,36 @@ proptest::proptest! {
         }
         proptest::prop_assert_eq!(Mesh::pairs(&legs), expected);
     }
+}
+
+#[test]
+fn where_memory_is_short_the_oldest_legs_are_given_up_and_counted() {
+    let mut mesh = Mesh::new();
+    let mut pairer = Pairer::new(Options { hold: 8, most: 64, settled: 5_000, window: 10_000 });
+    let mut closed = Collected::default();
+    // Log time stands still, as where one of many sources tells nothing.
+    for number in 0..1000 {
+        let leg = mesh.leg(0, &format!("10.0.{}.{}:51100", number / 250, number % 250), number, number, 0);
+        pairer.push(leg, &mut closed);
+        pairer.sweep(&mut closed);
+        assert!(pairer.waiting() <= 65);
+    }
+    let early = closed.connections.len() as u64;
+    assert!(early > 900 && pairer.early == early);
+    let given_up = closed.connections.iter().filter_map(Connection::leading).map(|leg| leg.start).max();
+    pairer.finish(&mut closed);
+    let kept = closed.connections[usize::try_from(early).unwrap()..].iter().filter_map(Connection::leading);
+    assert!(kept.map(|leg| leg.start).min() > given_up, "the oldest first");
+    assert_eq!((closed.connections.len(), pairer.early), (1000, early));
+}
+
+#[test]
+fn memory_is_shared_by_legs() {
+    // What the command line's default comes to.
+    let usual = Options::within(144 << 20);
+    assert_eq!((usual.hold, usual.most), (Options::default().hold, Options::default().most));
+    assert_eq!(Options::within(usize::MAX).hold, usual.hold);
+    let tight = Options::within(2 << 20);
+    assert!(tight.most < 2 << 14 && tight.hold < tight.most);
+    assert!(Options::within(0).hold > 0);
 }
