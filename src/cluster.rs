@@ -129,6 +129,18 @@ const ENDINGS: &[(Direction, &[&str], &str)] = &[
 ];
 
 impl Direction {
+    /// The word in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Outbound => "outbound",
+            Direction::Inbound => "inbound",
+            Direction::Passthrough => "passthrough",
+            Direction::BlackHole => "blackhole",
+            Direction::InboundPassthrough => "inbound-passthrough",
+            Direction::Other => "other",
+        }
+    }
+
     /// What it means, one phrase.
     pub const fn meaning(self) -> &'static str {
         match self {

@@ -20,6 +20,10 @@ pub mod other;
 pub mod event;
 pub mod reject;
 
+// rows: what tables hold, and which are wanted
+pub mod table;
+pub mod filter;
+
 // the border
 pub mod scan;
 
@@ -47,5 +51,7 @@ pub mod explain;
 
 // shell
 pub mod sinks;
+#[cfg(feature = "export")]
+pub mod export;
 pub mod run;
 pub mod cli;

@@ -209,7 +209,9 @@ impl<'a> Record<'a> {
 
     /// An owned copy, for outputs that show every field of a connection's legs; `format` is the number of its format.
     pub fn keep(&self, format: usize) -> Kept {
-        Kept { line: self.line.into(), spans: Box::new(self.spans.clone()), format }
+        let filled = |(slot, span): (usize, &Span)| (!span.is_none()).then_some((slot as u8, *span));
+        let spans = self.spans.slots.iter().enumerate().filter_map(filled).collect();
+        Kept { line: self.line.into(), spans, doubtful: self.spans.doubtful, format }
     }
 }
 
@@ -217,15 +219,26 @@ impl<'a> Record<'a> {
 #[derive(Clone, Debug)]
 pub struct Kept {
     line: Box<[u8]>,
-    spans: Box<Spans>,
+    /// The slots that have a value: most are empty, and many records are kept.
+    spans: Box<[(u8, Span)]>,
+    doubtful: bool,
     /// The number of the format that read it, which knows what the extra slots mean.
     pub format: usize,
 }
 
 impl Kept {
-    /// The record.
-    pub fn record(&self) -> Record<'_> {
-        Record { line: &self.line, spans: &self.spans }
+    /// The places of its fields.
+    pub fn spans(&self) -> Spans {
+        let mut spans = Spans { doubtful: self.doubtful, ..Spans::default() };
+        for (slot, span) in &self.spans {
+            spans.set(*slot, *span);
+        }
+        spans
+    }
+
+    /// The record, with [`Kept::spans`].
+    pub fn record<'k>(&'k self, spans: &'k Spans) -> Record<'k> {
+        Record { line: &self.line, spans }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The README's commands do what it says. With `UPDATE_DOCS=1` what is printed there is written anew.
 
+use logscan::table::Table;
+
 use crate::tool::{path, run, text};
 
 #[test]
@@ -53,4 +55,54 @@ fn the_ways_to_match_in_the_readme_are_the_pairers() {
         let row = format!("| `{}` | {} |", by.name(), by.meaning());
         assert!(readme.contains(&row), "README.md lacks {row}");
     }
+}
+
+/// A table's columns as a table of Markdown.
+fn columns(table: Table) -> String {
+    let mut shown = format!("{}.\n\n", table.meaning());
+    // A connection has the columns of its legs twice.
+    let twice =
+        |name: &str| table == Table::Connections && (name.starts_with("outbound_") || name.starts_with("inbound_"));
+    shown.push_str("| column | type | meaning | absent if | from |\n|---|---|---|---|---|\n");
+    for column in table.columns().iter().filter(|column| !twice(&column.name)) {
+        let unit = if column.unit.is_empty() { String::new() } else { format!(", {}", column.unit) };
+        let cells = [
+            &format!("`{}`", column.name),
+            &format!("{}{unit}", column.kind.name()),
+            &*column.meaning,
+            column.absent,
+            &column.source,
+        ];
+        let row = format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+        shown.push_str(&row);
+    }
+    if table == Table::Connections {
+        shown.push_str(
+            "\nThen every column of legs twice: `outbound_...` for the client's leg, `inbound_...` for the server's.\n",
+        );
+    }
+    shown
+}
+
+#[test]
+fn the_page_of_tables_is_the_schema() {
+    let page = std::fs::read_to_string(path("TABLES.md")).unwrap();
+    let mut parts = page.split("\n## ");
+    let mut made = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (head, _) = part.split_once('\n').unwrap();
+        let table = Table::ALL.into_iter().find(|table| table.name() == head);
+        made.push_str("\n## ");
+        match table {
+            Some(table) => made.extend([head, "\n\n", &columns(table)]),
+            None => made.push_str(part),
+        }
+    }
+    assert!(Table::ALL.iter().all(|table| made.contains(&format!("\n## {}\n", table.name()))));
+    assert!(made.contains(&format!("its version is {}, ", logscan::table::VERSION)));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path("TABLES.md"), made).unwrap();
+        return;
+    }
+    assert_eq!(page, made);
 }

@@ -9,6 +9,8 @@ mod docs;
 mod envelopes;
 mod explain;
 mod expect;
+#[cfg(feature = "export")]
+mod export;
 mod formats;
 mod layers;
 mod mesh;

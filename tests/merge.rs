@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 
 use logscan::field::value::Micros;
 use logscan::format::Formats;
-use logscan::pair;
 use logscan::report::Report;
 use logscan::run::{Pass, Settings};
 use logscan::scan::Scanned;
@@ -31,18 +30,7 @@ impl Sink for Nothing {
 }
 
 fn settings() -> Settings {
-    Settings {
-        formats: Formats::built_in().unwrap(),
-        pairing: pair::Options::default(),
-        threads: 1,
-        explain: false,
-        redact: false,
-        expect: None,
-        learn: true,
-        save: true,
-        mesh: None,
-        mesh_after: None,
-    }
+    Settings { learn: true, save: true, ..Settings::plain(Formats::built_in().unwrap(), 1) }
 }
 
 /// A pass that has read these lines of the logs.

@@ -30,7 +30,7 @@ pub use calls::{Expected, call, callers, destinations, expected};
 use deviation::Compared;
 pub(crate) use deviation::{grade, phrase, told};
 pub(crate) use words::{AMBIENT, after, list, noun, ports};
-pub use words::{flags, source};
+pub use words::{flags, source, workload_at};
 
 /// Unknown addresses that one caller could not connect to on one port, each a finding up to so many, one from there on.
 const SCATTERED: usize = 5;

@@ -292,7 +292,7 @@ pub fn source(ledger: &Ledger, topology: &Topology, way: &Way) -> String {
 }
 
 /// The workload of the pod with an address.
-pub(super) fn workload_at(ledger: &Ledger, topology: &Topology, ip: Ip) -> Option<String> {
+pub fn workload_at(ledger: &Ledger, topology: &Topology, ip: Ip) -> Option<String> {
     let (namespace, pod) = topology.pod_of(ip)?;
     Some(qualified(ledger, namespace, &String::from_utf8_lossy(workload(ledger.names.get(pod)))))
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 
 use super::{Given, TROUBLE, ending};
 use crate::format;
-use crate::pair;
 use crate::run::{Pass, Settings, batch};
 use crate::sinks::{Check, Style};
 use crate::source::expand::Expanded;
@@ -43,18 +42,7 @@ pub(super) fn run(arguments: &Formats, style: Style, stop: &Arc<AtomicBool>) -> 
         list(out, style, &formats)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let settings = Settings {
-        formats,
-        pairing: pair::Options::default(),
-        threads: 0,
-        explain: true,
-        redact: arguments.redact,
-        expect: None,
-        learn: false,
-        save: false,
-        mesh: None,
-        mesh_after: None,
-    };
+    let settings = Settings { explain: true, redact: arguments.redact, ..Settings::plain(formats, 0) };
     let mut pass = Pass::new(&settings, Box::new(Check::new(out, style, &settings.formats)));
     batch::run(&mut pass, Expanded::of(&arguments.check, stop), stop)?;
     let report = pass.finish(false)?;

@@ -11,7 +11,6 @@ use anyhow::Context;
 use super::merge::join;
 use super::{Given, INTERRUPTED, TROUBLE, ending, notice};
 use crate::learn::Learned;
-use crate::pair;
 use crate::report::Report;
 use crate::run::{Pass, Settings, batch};
 use crate::sinks::Sink;
@@ -61,18 +60,7 @@ pub(super) fn run(arguments: &Learn, stop: &Arc<AtomicBool>) -> anyhow::Result<E
     if none && io::stdin().is_terminal() {
         anyhow::bail!("no log to learn from: name files, or pipe one in");
     }
-    let settings = Settings {
-        formats: arguments.given.formats()?,
-        pairing: pair::Options::default(),
-        threads: arguments.threads,
-        explain: false,
-        expect: None,
-        learn: true,
-        save: false,
-        mesh: None,
-        mesh_after: None,
-        redact: false,
-    };
+    let settings = Settings { learn: true, ..Settings::plain(arguments.given.formats()?, arguments.threads) };
     let mut pass = Pass::new(&settings, Box::new(Nothing));
     batch::run(&mut pass, Expanded::of(files, stop), stop)?;
     join(&mut pass, &arguments.state)?;

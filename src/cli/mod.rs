@@ -1,11 +1,15 @@
 //! The command line: arguments become settings, a run, an exit code.
 
 mod explain;
+#[cfg(feature = "export")]
+mod export;
 mod formats;
 mod learn;
-mod route;
 mod lint;
 mod merge;
+mod route;
+mod schema;
+mod wanted;
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -28,6 +32,8 @@ use crate::run::{Pass, Settings, batch, live};
 use crate::sinks::{self, Output, Style};
 use crate::source::expand::{self, Expanded};
 use crate::state;
+use crate::table::Table;
+use wanted::Wanted;
 
 /// Reads Envoy and Istio access logs, pairs both legs of every connection, and says which connections went
 /// where they should not, and why.
@@ -52,6 +58,9 @@ struct Arguments {
 
     #[command(flatten)]
     given: Given,
+
+    #[command(flatten)]
+    wanted: Wanted,
 
     /// Threads that read files, 0 for one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -107,16 +116,12 @@ impl Asked {
             state::check(file).with_context(|| file.display().to_string())?;
         }
         Ok(Settings {
-            formats,
-            pairing: pair::Options::default(),
-            threads: 0,
-            explain: false,
             redact: self.redact,
             expect: self.expect.as_deref().map(expectations).transpose()?,
-            learn: false,
             save: self.save.is_some(),
             mesh: configuration(&self.mesh)?,
             mesh_after: configuration(&self.mesh_after)?,
+            ..Settings::plain(formats, 0)
         })
     }
 
@@ -182,6 +187,10 @@ enum Command {
     Route(route::Route),
     Lint(lint::Lint),
     Merge(merge::Merge),
+    Schema(schema::Schema),
+    #[cfg(feature = "export")]
+    #[command(visible_alias = "pair")]
+    Export(export::Export),
 }
 
 const EXAMPLES: &str = "\
@@ -195,6 +204,7 @@ Examples:
   logscan learn -o expected.toml healthy.log && logscan --expect expected.toml today.log
   logscan route --mesh config_dump.json 10.12.1.6:5701
   logscan lint --mesh dumps/ --fail-on warning
+  logscan export --table connections --to connections.parquet logs/
 
 Exit codes: 0 done, 1 findings (with --fail-on), 2 trouble or nothing recognised, 130 interrupted.";
 
@@ -244,8 +254,8 @@ pub fn main() -> ExitCode {
 fn redacts(arguments: &Arguments) -> bool {
     match &arguments.command {
         Some(Command::Formats(formats)) => formats.redacts(),
-        Some(Command::Explain(_) | Command::Learn(_) | Command::Route(_) | Command::Lint(_)) => false,
         Some(Command::Merge(merge)) => merge.redacts(),
+        Some(_) => false,
         None => arguments.asked.redact,
     }
 }
@@ -258,35 +268,46 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Route(arguments)) => return route::run(arguments, style(Colour::Auto)),
         Some(Command::Lint(arguments)) => return lint::run(arguments, style(Colour::Auto)),
         Some(Command::Merge(arguments)) => return merge::run(arguments),
+        Some(Command::Schema(arguments)) => return schema::run(arguments),
+        #[cfg(feature = "export")]
+        Some(Command::Export(arguments)) => return export::run(arguments, &stop_signal()?),
         None => {}
     }
-    let stdin = [PathBuf::from("-")];
-    let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };
     if arguments.files.is_empty() && io::stdin().is_terminal() {
         Arguments::command().print_help()?;
         return Ok(ExitCode::from(TROUBLE));
-    }
-    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
-        anyhow::bail!("standard input can be read only once");
     }
     let stop = stop_signal()?;
     let asked = &arguments.asked;
     let settings = Settings {
         pairing: pair::Options::within(arguments.memory.saturating_mul(1 << 20)),
+        window: arguments.wanted.window()?,
+        filter: arguments.wanted.filter(Table::Legs)?,
         threads: arguments.threads,
         ..asked.settings(arguments.given.formats()?)?
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(asked.output, out, arguments.connections, style(asked.color));
     let mut pass = Pass::new(&settings, sink);
-    match files {
-        [only] if expand::is_stream(only) => live::run(&mut pass, only, &stop)?,
-        files => batch::run(&mut pass, Expanded::of(files, &stop), &stop)?,
-    }
+    read(&mut pass, &arguments.files, &stop)?;
     let interrupted = stop.load(Ordering::Relaxed);
     asked.save(&mut pass, interrupted);
     let report = pass.finish(interrupted)?;
     Ok(ending(asked.fail_on, &report))
+}
+
+/// Reads what was named, or standard input: a stream as it comes, files side by side.
+fn read(pass: &mut Pass<'_>, files: &[PathBuf], stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
+    let stdin = [PathBuf::from("-")];
+    let files = if files.is_empty() { &stdin[..] } else { files };
+    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
+        anyhow::bail!("standard input can be read only once");
+    }
+    match files {
+        [only] if expand::is_stream(only) => live::run(pass, only, stop)?,
+        files => batch::run(pass, Expanded::of(files, stop), stop)?,
+    }
+    Ok(())
 }
 
 /// The mesh's configuration in some files, if there are any.

@@ -12,6 +12,7 @@ use crate::format::{Format, Formats};
 use crate::ledger::Ledger;
 use crate::leg::{Leg, Protocol, Side, Way};
 use crate::pair::{Connection, Match};
+use crate::record::Spans;
 use crate::rules;
 use crate::scan::{Options, Scanned, Scanner, Shelved};
 use crate::source::block::Block;
@@ -56,6 +57,7 @@ struct Read<'f> {
     leg: Leg,
     way: Way,
     shelved: Shelved,
+    spans: Spans,
     format: &'f Format,
     envelope: std::borrow::Cow<'static, str>,
     marks: [bool; 2],
@@ -64,7 +66,8 @@ struct Read<'f> {
 /// The text as a block of one line, and what the scanner makes of it.
 fn scan(text: &[u8], formats: &Formats) -> (Block, Scanned) {
     let block = Block { bytes: text.to_vec(), origin: Origin { source: SourceId(0), line: 1 }, torn: false };
-    let scanned = Scanner::new(formats, Options { keep: true, explain: false }, 0).scan(&block, Scanned::default());
+    let scanned =
+        Scanner::new(formats, Options { keep: true, ..Options::default() }, 0).scan(&block, Scanned::default());
     (block, scanned)
 }
 
@@ -93,12 +96,11 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     else {
         return Vec::new();
     };
-    let named = |name| ledger.renamed(name, scanned.scanner);
-    let (pod, container, node) = (named(shelved.pod), named(shelved.container), named(shelved.node));
-    let shelved = Shelved { pod, container, node, ..shelved };
+    let shelved = shelved.renamed(|name| ledger.renamed(name, scanned.scanner));
     let envelope = scanned.tally.envelopes.keys().next().cloned().unwrap_or("none".into());
     let marks = [scanned.tally.doubtful > 0, scanned.tally.tolerated > 0];
-    let mut read = Read { ledger, leg, way, shelved, format, envelope, marks };
+    let spans = shelved.record.spans();
+    let mut read = Read { ledger, leg, way, shelved, spans, format, envelope, marks };
     let findings = read.judge();
     vec![read.reading(&findings), read.fields()]
 }
@@ -110,7 +112,7 @@ impl Read<'_> {
 
     /// Whether a ztunnel wrote the line.
     fn ambient(&self) -> bool {
-        self.shelved.record.record().raw(Field::Direction).is_some()
+        self.shelved.record.record(&self.spans).raw(Field::Direction).is_some()
     }
 
     /// The rules' answer to a log of this one line, and why the line is alone in it.
@@ -179,7 +181,7 @@ impl Read<'_> {
 
     /// How it ended, by flags, cluster, bytes and duration.
     fn outcome(&self) -> Vec<String> {
-        let record = self.shelved.record.record();
+        let record = self.shelved.record.record(&self.spans);
         let number = |field| record.integer(field).unwrap_or(0);
         let flags = self.way.flags;
         let direction = Direction::of(self.ledger.names.get(self.way.cluster));
@@ -264,7 +266,7 @@ impl Read<'_> {
 
     /// Every field with its value, then the ones that are absent.
     fn fields(&self) -> Entry {
-        let record = self.shelved.record.record();
+        let record = self.shelved.record.record(&self.spans);
         let slots = self.format.slots();
         let (mut entry, mut absent) = (Entry::new("Fields", "in the order of Istio's text format"), Vec::new());
         for field in Field::ALL.iter().copied() {
@@ -296,7 +298,7 @@ impl Read<'_> {
         };
         let mut notes = vec![meaning.to_owned()];
         if field == Field::ResponseFlags {
-            let record = self.shelved.record.record();
+            let record = self.shelved.record.record(&self.spans);
             notes.extend(record.flags().meanings().map(|(name, meaning)| format!("{name}: {meaning}")));
             let unknown = Flags::unknown_tokens(text.as_bytes());
             if !unknown.is_empty() {

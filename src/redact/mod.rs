@@ -267,6 +267,7 @@ impl Redactor {
             envelopes,
             doubtful,
             tolerated,
+            outside,
             merged,
             repeated,
             simplified,
@@ -286,6 +287,7 @@ impl Redactor {
             envelopes,
             doubtful,
             tolerated,
+            outside,
             merged,
             repeated,
             simplified,
@@ -293,9 +295,9 @@ impl Redactor {
     }
 
     fn connections(&mut self, connections: Connections) -> Connections {
-        let Connections { total, paired, matched_by, unpaired, closed_early, failures } = connections;
+        let Connections { total, paired, matched_by, unpaired, closed_early, left_out, failures } = connections;
         let failures = failures.into_iter().map(|(flags, count)| (self.said(&flags), count)).collect();
-        Connections { total, paired, matched_by, unpaired, closed_early, failures }
+        Connections { total, paired, matched_by, unpaired, closed_early, left_out, failures }
     }
 
     /// A leg: its fields by what they hold, our own keys by theirs, all others as what they are, a stranger's.

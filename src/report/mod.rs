@@ -163,6 +163,8 @@ pub struct Lines {
     pub doubtful: u64,
     /// Access lines with more columns than their format.
     pub tolerated: u64,
+    /// Access lines of connections outside of the time that was asked for: they count nowhere else.
+    pub outside: u64,
     /// Lines that told of a connection again and went into one leg.
     pub merged: u64,
     /// Lines that were there before and were not counted again.
@@ -184,6 +186,8 @@ pub struct Connections {
     pub unpaired: BTreeMap<&'static str, u64>,
     /// Legs that waited and were given up because memory was short.
     pub closed_early: u64,
+    /// Those of which no line was wanted: they count nowhere else.
+    pub left_out: u64,
     /// Failed connections by their flags.
     pub failures: BTreeMap<String, u64>,
 }
@@ -311,6 +315,8 @@ pub struct Gathered<'a> {
     pub repeated: u64,
     /// Legs given up early.
     pub early: u64,
+    /// Connections of which no line was wanted.
+    pub left_out: u64,
     /// Whether the run was interrupted.
     pub interrupted: bool,
     /// How the ways compare with the mesh's configuration, if that was given.
@@ -364,6 +370,7 @@ fn lines(gathered: &Gathered<'_>) -> Lines {
         envelopes: tally.envelopes.clone(),
         doubtful: tally.doubtful,
         tolerated: tally.tolerated,
+        outside: tally.outside,
         merged: gathered.merged,
         repeated: gathered.repeated,
         simplified: gathered.ledger.simplified,
@@ -407,7 +414,8 @@ fn rejects(gathered: &Gathered<'_>, rejects: &Rejects) -> Vec<RejectGroup> {
 
 fn connections(gathered: &Gathered<'_>) -> Connections {
     let ledger = gathered.ledger;
-    let mut counted = Connections { closed_early: gathered.early, ..Connections::default() };
+    let mut counted =
+        Connections { closed_early: gathered.early, left_out: gathered.left_out, ..Connections::default() };
     for matched in Match::ALL {
         if let Some(count) = ledger.matched.get(&matched) {
             counted.matched_by.insert(matched.name(), *count);

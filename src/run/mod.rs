@@ -4,31 +4,32 @@
 //! give the same result for the same bytes.
 
 pub mod batch;
+mod held;
 pub mod live;
 mod saved;
+mod show;
 
 use std::io;
 use std::sync::Arc;
 
-use serde_json::Value;
+use held::{Closing, Held, SIDE_BY_SIDE};
 
 use crate::expect::Expectations;
 use crate::field::value::Micros;
+use crate::filter::{Filter, Window};
 use crate::finding::Finding;
 use crate::format::Formats;
 use crate::ledger::Ledger;
 use crate::leg::Leg;
 use crate::mesh::Mesh;
-use crate::names::Sym;
-use crate::pair::{self, Closed, Connection, Pairer};
-use crate::record::Kept;
+use crate::pair::{self, Pairer};
 use crate::redact::Redactor;
 use crate::repeat::Repeats;
 use crate::replay::Replayed;
-use crate::report::{self, Gathered, Inputs, Report, Shown};
+use crate::report::{self, Gathered, Inputs, Report};
 use crate::rules;
-use crate::scan::{self, Scanned, Scanner, Shelved, Tally};
-use crate::sinks::{Sink, leg_object};
+use crate::scan::{self, Asked, Scanned, Scanner, Shelved, Tally};
+use crate::sinks::Sink;
 use crate::source::Source;
 use crate::source::block::Block;
 use crate::source::expand::Expanded;
@@ -59,6 +60,30 @@ pub struct Settings {
     pub mesh: Option<Mesh>,
     /// The configuration that may come: what would change.
     pub mesh_after: Option<Mesh>,
+    /// The log time that is asked for.
+    pub window: Window,
+    /// Which connections are asked for: those of which it takes a line.
+    pub filter: Option<Filter>,
+}
+
+impl Settings {
+    /// Those of a run that is asked for nothing in particular.
+    pub fn plain(formats: Formats, threads: usize) -> Settings {
+        Settings {
+            formats,
+            pairing: pair::Options::default(),
+            threads,
+            explain: false,
+            redact: false,
+            expect: None,
+            learn: false,
+            save: false,
+            mesh: None,
+            mesh_after: None,
+            window: Window::default(),
+            filter: None,
+        }
+    }
 }
 
 /// One run over one input, however many sources it has.
@@ -68,12 +93,13 @@ pub struct Pass<'s> {
     /// The names of formats, by number.
     formats: Vec<String>,
     places: Arc<[Place]>,
+    names: Arc<[String]>,
     sink: Box<dyn Sink + 's>,
     pairer: Pairer,
     tally: Tally,
     repeats: Repeats,
-    /// Room for the legs that are taken over, and where their lines lie.
-    legs: Vec<(Leg, (u32, u32))>,
+    /// Room for the legs that are taken over, and their places in the block.
+    legs: Vec<(Leg, u32)>,
     /// Lines that were there before.
     repeated: u64,
     /// How much was counted in the states that were taken over.
@@ -81,6 +107,8 @@ pub struct Pass<'s> {
     /// An input was not read to its end in another run, whose state was taken over.
     interrupted: bool,
     closing: Closing,
+    /// Whether legs are to be paired.
+    pairs: bool,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
     /// The mesh's configuration, and how the ways compare with it.
@@ -89,47 +117,6 @@ pub struct Pass<'s> {
     redactor: Option<Redactor>,
     /// What went wrong with inputs.
     pub troubles: Vec<String>,
-}
-
-/// How many legs or connections take each step together; a core's nearest cache holds them.
-const SIDE_BY_SIDE: usize = 64;
-
-/// Counts what the pairer closes; keeps it only if it is to be shown.
-#[derive(Default)]
-struct Closing {
-    ledger: Ledger,
-    /// Closed, not counted yet.
-    fresh: Vec<Connection>,
-    /// Whether connections are to be shown.
-    keep: bool,
-    connections: Vec<Connection>,
-    kept: Slab,
-    merged: u64,
-}
-
-impl Closed for Closing {
-    fn connection(&mut self, connection: Connection) {
-        self.fresh.push(connection);
-        if self.fresh.len() >= SIDE_BY_SIDE {
-            self.count();
-        }
-    }
-
-    fn merged(&mut self, leg: Leg) {
-        self.merged += 1;
-        self.kept.take(leg.kept);
-    }
-}
-
-impl Closing {
-    /// Counts what has been closed.
-    fn count(&mut self) {
-        self.ledger.count(&self.fresh);
-        if self.keep {
-            self.connections.extend_from_slice(&self.fresh);
-        }
-        self.fresh.clear();
-    }
 }
 
 struct Judged {
@@ -142,7 +129,8 @@ struct Judged {
 impl<'s> Pass<'s> {
     /// An empty pass.
     pub fn new(settings: &'s Settings, sink: Box<dyn Sink + 's>) -> Pass<'s> {
-        let keep = sink.wants_connections();
+        let pairs = sink.wants_pairs();
+        let show = sink.wants_connections() || sink.wants_rows();
         let mut ledger = Ledger::default();
         // What nobody expects may be traffic on which nothing went wrong.
         ledger.least = u8::from(settings.expect.is_some());
@@ -152,15 +140,17 @@ impl<'s> Pass<'s> {
             inputs: Inputs::default(),
             formats: settings.formats.list().iter().map(|format| format.name.clone()).collect(),
             places: Arc::default(),
+            names: Arc::default(),
             sink,
             pairer: Pairer::new(settings.pairing),
+            pairs,
             tally: Tally::default(),
             repeats: Repeats::default(),
             legs: Vec::new(),
             repeated: 0,
             joined: 0,
             interrupted: false,
-            closing: Closing { ledger, keep, ..Closing::default() },
+            closing: Closing { ledger, show, filters: settings.filter.is_some(), ..Closing::default() },
             judged: None,
             replayed: settings.mesh.as_ref().map(|mesh| Replayed::new(mesh, settings.mesh_after.as_ref())),
             redactor: settings.redact.then(Redactor::default),
@@ -172,7 +162,8 @@ impl<'s> Pass<'s> {
     pub fn take(&mut self, expanded: Expanded) -> Vec<Source> {
         self.troubles.extend(expanded.troubles);
         self.places = expanded.sources.iter().map(|source| source.place.clone()).collect();
-        let names = expanded.sources.iter().map(|source| source.name.clone()).collect();
+        let names: Vec<String> = expanded.sources.iter().map(|source| source.name.clone()).collect();
+        self.names = names.clone().into();
         let skipped = expanded.skipped.into_iter().map(|(reason, count)| (reason.into(), count)).collect();
         self.inputs = Inputs { names, skipped };
         expanded.sources
@@ -180,8 +171,14 @@ impl<'s> Pass<'s> {
 
     /// A scanner for blocks of this pass; `number` tells it from the others.
     pub fn scanner(&self, number: usize) -> Scanner<'s> {
-        let options = scan::Options { keep: self.sink.wants_connections(), explain: self.settings.explain };
-        Scanner::new(&self.settings.formats, options, number).placed(&self.places)
+        let asked = Asked { columns: self.sink.wants_legs(), filter: self.settings.filter.clone() };
+        let options = scan::Options {
+            keep: self.closing.show,
+            explain: self.settings.explain,
+            window: self.settings.window,
+            asked: (asked.columns.is_some() || asked.filter.is_some()).then(|| Arc::new(asked)),
+        };
+        Scanner::new(&self.settings.formats, options, number).placed(&self.places, &self.names)
     }
 
     /// Takes over what a block held; `scanned` may be used again. Each step is done for many legs before the next one: where it
@@ -191,104 +188,58 @@ impl<'s> Pass<'s> {
         closing.ledger.meet(scanned);
         let mut kept: Vec<Option<Shelved>> = scanned.kept.drain(..).map(Some).collect();
         let mut legs = std::mem::take(&mut self.legs);
-        for (some, lines) in scanned.legs.chunks(SIDE_BY_SIDE).zip(scanned.lines.chunks(SIDE_BY_SIDE)) {
+        let mut again = Vec::new();
+        let text = |number: &u32| {
+            let (at, len) = scanned.lines[*number as usize];
+            block.bytes.get(at as usize..(at + len) as usize).unwrap_or_default()
+        };
+        for (some, first) in scanned.legs.chunks(SIDE_BY_SIDE).zip((0..).step_by(SIDE_BY_SIDE)) {
             legs.clear();
-            legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(lines.iter().copied()));
-            legs.retain(|(leg, _)| !self.repeats.is_again(leg));
-            self.repeated += (some.len() - legs.len()) as u64;
-            for (leg, (at, len)) in &legs {
-                closing.ledger.line(leg, || block.bytes.get(*at as usize..(at + len) as usize).unwrap_or_default());
+            legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(first..));
+            legs.retain(|(leg, number)| {
+                let is_again = self.repeats.is_again(leg);
+                if is_again {
+                    again.push(*number);
+                }
+                !is_again
+            });
+            if !self.pairs {
+                continue;
             }
-            for (mut leg, _) in legs.iter().copied() {
-                if let Some(line) = kept.get_mut(leg.kept as usize).and_then(Option::take) {
-                    let named = |name| closing.ledger.renamed(name, scanned.scanner);
-                    let (pod, container, node) = (named(line.pod), named(line.container), named(line.node));
-                    leg.kept = closing.kept.put(Shelved { pod, container, node, ..line });
+            if !closing.filters {
+                for (leg, number) in &legs {
+                    closing.ledger.line(leg, || text(number));
+                }
+            }
+            for (mut leg, number) in legs.iter().copied() {
+                let record = kept.get_mut(leg.kept as usize).and_then(Option::take);
+                if closing.filters || record.is_some() {
+                    let wanted = scanned.rows.wanted.get(number as usize).copied().unwrap_or(true);
+                    let record = record.map(|line| line.renamed(|name| closing.ledger.renamed(name, scanned.scanner)));
+                    let text = closing.filters.then(|| text(&number).into());
+                    leg.kept = closing.held.put(Held { record, text, wanted });
                 }
                 self.pairer.push(leg, closing);
             }
         }
         self.legs = legs;
+        self.repeated += again.len() as u64;
+        if scanned.rows.batch.rows() > 0 {
+            let legs = &scanned.rows.legs;
+            self.sink.legs(&scanned.rows.batch, &|row| again.binary_search(&legs[row]).is_err())?;
+        }
         self.tally.merge(std::mem::take(&mut scanned.tally));
         self.pairer.sweep(closing);
         closing.count();
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
-        if closing.connections.len() >= self.settings.pairing.hold { self.show() } else { Ok(()) }
+        // Rows are told little beyond themselves, so they wait less.
+        let most = if self.sink.wants_rows() { self.settings.pairing.hold / 4 } else { self.settings.pairing.hold };
+        if closing.connections.len() >= most { self.show() } else { Ok(()) }
     }
 
     /// Says that every open source has come so far in log time.
     pub fn advance(&mut self, now: Micros) {
         self.pairer.advance(now);
-    }
-
-    /// Shows the connections that are closed.
-    fn show(&mut self) -> io::Result<()> {
-        let mut closed = std::mem::take(&mut self.closing.connections);
-        if closed.is_empty() {
-            return Ok(());
-        }
-        self.judge();
-        closed.sort_unstable_by_key(|connection| {
-            connection.leading().map(|leg| (leg.end(), leg.order(), connection.inbound.map(|leg| leg.origin)))
-        });
-        for connection in closed {
-            let shown = self.shown(&connection);
-            let shown = match &mut self.redactor {
-                Some(redactor) => redactor.shown(shown),
-                None => shown,
-            };
-            self.sink.connection(&shown)?;
-        }
-        Ok(())
-    }
-
-    fn shown(&mut self, connection: &Connection) -> Shown {
-        let mut findings = Vec::new();
-        let mut unpaired = None;
-        if let Some((_, _, judged)) = &self.judged {
-            for leg in [connection.outbound, connection.inbound].into_iter().flatten() {
-                findings.extend(judged.names.get(leg.way as usize).into_iter().flatten());
-            }
-            findings.sort_unstable();
-            findings.dedup();
-            let alone = connection.leading().filter(|_| connection.matched.is_none());
-            unpaired = alone.map(|leg| {
-                judged
-                    .topology
-                    .why_alone(&self.closing.ledger.ways()[leg.way as usize], leg.other(), &self.closing.ledger.names)
-                    .name()
-            });
-        }
-        Shown {
-            outbound: connection.outbound.map(|leg| self.leg(&leg)),
-            inbound: connection.inbound.map(|leg| self.leg(&leg)),
-            matched_by: connection.matched.map(pair::Match::name),
-            unpaired,
-            findings,
-        }
-    }
-
-    fn leg(&mut self, leg: &Leg) -> Value {
-        let way = self.closing.ledger.ways()[leg.way as usize];
-        let kept = self.closing.kept.take(leg.kept);
-        let extras = |kept: &Kept| {
-            let format = self.settings.formats.list().get(kept.format);
-            format.map_or(&[][..], |format| &format.extras)
-        };
-        let mut object =
-            kept.as_ref().map(|kept| leg_object(&kept.record.record(), extras(&kept.record))).unwrap_or_default();
-        let name = |name| Some(self.closing.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
-        let of = |which: fn(&Shelved) -> Sym| kept.as_ref().and_then(|kept| name(which(kept)));
-        object.insert("pod".to_owned(), of(|kept| kept.pod).into());
-        object.insert("container".to_owned(), of(|kept| kept.container).into());
-        object.insert("node".to_owned(), of(|kept| kept.node).into());
-        let arrived = kept.as_ref().and_then(|kept| kept.arrived).map(|time| time.to_string());
-        object.insert("arrived".to_owned(), arrived.into());
-        object.insert("namespace".to_owned(), name(way.namespace).into());
-        object.insert("side".to_owned(), way.side.name().into());
-        object.insert("source".to_owned(), self.inputs.name(leg.origin.source).into());
-        object.insert("line".to_owned(), leg.origin.line.into());
-        Value::Object(object)
     }
 
     /// Asks the rules, unless nothing that they see has changed since they were asked.
@@ -302,7 +253,9 @@ impl<'s> Pass<'s> {
             replayed.compare(&self.closing.ledger, &topology);
         }
         let (expect, replayed) = (self.settings.expect.as_ref(), self.replayed.as_ref());
-        let findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, expect, replayed);
+        let mut findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, expect, replayed);
+        // Of ways that nobody wanted, lines were met but none was counted.
+        findings.retain(|finding| !self.closing.filters || finding.count > 0);
         let mut names = vec![Vec::new(); now.0];
         for finding in &findings {
             for way in &finding.ways {
@@ -360,6 +313,7 @@ impl<'s> Pass<'s> {
             merged: self.closing.merged,
             repeated: self.repeated,
             early: self.pairer.early,
+            left_out: self.closing.left_out,
             interrupted: interrupted || self.interrupted,
             replayed: self.replayed.as_ref(),
             expect: self.settings.expect.as_ref(),
@@ -372,31 +326,5 @@ impl<'s> Pass<'s> {
         };
         self.sink.finish(&report)?;
         Ok(report)
-    }
-}
-
-/// Records of legs that wait, by number; numbers are used again.
-#[derive(Default)]
-struct Slab {
-    places: Vec<Option<Shelved>>,
-    free: Vec<u32>,
-}
-
-impl Slab {
-    fn put(&mut self, kept: Shelved) -> u32 {
-        if let Some(place) = self.free.pop() {
-            self.places[place as usize] = Some(kept);
-            return place;
-        }
-        self.places.push(Some(kept));
-        self.places.len() as u32 - 1
-    }
-
-    fn take(&mut self, number: u32) -> Option<Shelved> {
-        let kept = self.places.get_mut(number as usize)?.take();
-        if kept.is_some() {
-            self.free.push(number);
-        }
-        kept
     }
 }

@@ -20,6 +20,7 @@ impl Pass<'_> {
             merged: self.closing.merged,
             repeated: self.repeated,
             early: self.pairer.early,
+            left_out: self.closing.left_out,
         };
         State { run, lines: Lines::of(&self.tally, &self.formats), ledger: self.closing.ledger.saved() }
     }
@@ -30,7 +31,7 @@ impl Pass<'_> {
     pub fn join(&mut self, state: State) -> Result<(), Unsound> {
         self.joined = state.added_to(self.joined)?;
         let State { run, lines, ledger } = state;
-        let Run { inputs, skipped, troubles, interrupted, merged, repeated, early } = run;
+        let Run { inputs, skipped, troubles, interrupted, merged, repeated, early, left_out } = run;
         let sources = self.sources(&inputs);
         self.closing.ledger.join(&ledger, &sources)?;
         let formats = &mut self.formats;
@@ -50,6 +51,7 @@ impl Pass<'_> {
         self.closing.merged += merged;
         self.repeated += repeated;
         self.pairer.early += early;
+        self.closing.left_out += left_out;
         Ok(())
     }
 

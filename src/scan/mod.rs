@@ -6,6 +6,7 @@
 
 mod ambient;
 mod known;
+mod rows;
 mod tally;
 mod unwrap;
 mod way;
@@ -19,6 +20,7 @@ use memchr::memchr;
 use unwrap::{Around, Prefix, Wrapped};
 use way::Ends;
 
+pub use rows::{Asked, Rows};
 pub use tally::Tally;
 
 use crate::endpoint::{Endpoint, Ip};
@@ -26,6 +28,7 @@ use crate::envelope;
 use crate::field::Field;
 use crate::field::flag::Flags;
 use crate::field::value::{self, Clock, Micros};
+use crate::filter::Window;
 use crate::format::Formats;
 use crate::leg::{Fact, Leg, Protocol, Side, Way};
 use crate::names::Sym;
@@ -36,12 +39,16 @@ use crate::source::place::Place;
 use crate::source::{Origin, SourceId};
 
 /// How a run scans.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Keep each line's record, for outputs that show every field of a leg.
     pub keep: bool,
     /// Keep the first lines that were not read, whatever they are, with the place where the formats stopped.
     pub explain: bool,
+    /// Lines of connections outside of it are passed over.
+    pub window: Window,
+    /// What outputs that have tables want of each line, and which lines are wanted.
+    pub asked: Option<Arc<Asked>>,
 }
 
 /// A leg's line, kept for outputs that show all of it.
@@ -57,6 +64,14 @@ pub struct Shelved {
     pub arrived: Option<Micros>,
     /// The line.
     pub record: Kept,
+}
+
+impl Shelved {
+    /// The same where names have other numbers.
+    #[must_use]
+    pub fn renamed(self, rename: impl Fn(Sym) -> Sym) -> Shelved {
+        Shelved { pod: rename(self.pod), container: rename(self.container), node: rename(self.node), ..self }
+    }
 }
 
 /// What a block holds. Names, ways and facts go by the numbers of the scanner that read it; those that it had not met
@@ -79,6 +94,8 @@ pub struct Scanned {
     pub lines: Vec<(u32, u32)>,
     /// The records, if they were to be kept.
     pub kept: Vec<Shelved>,
+    /// The rows of a table, if they were asked for.
+    pub rows: Rows,
     /// How far the block has come in log time.
     pub reached: Option<Micros>,
     /// What was counted.
@@ -139,6 +156,8 @@ pub struct Scanner<'f> {
     /// What the sources' paths say, and that of this block's source.
     places: Arc<[Place]>,
     place: Wrapped,
+    /// The sources' names.
+    inputs: Arc<[String]>,
     /// Room for what is in envelopes that had to be unescaped.
     spare: Vec<Vec<u8>>,
 }
@@ -164,14 +183,15 @@ impl<'f> Scanner<'f> {
             envelopes: vec![("none", 0)],
             places: Arc::default(),
             place: Wrapped::NOTHING,
+            inputs: Arc::default(),
             spare: Vec::new(),
         }
     }
 
-    /// The same, knowing whose logs the sources are.
+    /// The same, knowing whose logs the sources are, and what they are called.
     #[must_use]
-    pub fn placed(self, places: &Arc<[Place]>) -> Scanner<'f> {
-        Scanner { places: Arc::clone(places), ..self }
+    pub fn placed(self, places: &Arc<[Place]>, inputs: &Arc<[String]>) -> Scanner<'f> {
+        Scanner { places: Arc::clone(places), inputs: Arc::clone(inputs), ..self }
     }
 
     /// Scans a block. `spare` is a result that is no longer needed, for its room.
@@ -208,9 +228,12 @@ impl<'f> Scanner<'f> {
     fn begin(&mut self, block: &Block, spare: Scanned) {
         self.out = Scanned { scanner: self.number, ..spare.cleared() };
         if self.known.is_too_much() {
-            let anew = Scanner::new(self.formats, self.options, self.number).placed(&self.places);
+            let anew = Scanner::new(self.formats, self.options.clone(), self.number).placed(&self.places, &self.inputs);
             *self = Scanner { out: std::mem::take(&mut self.out), ..anew };
             self.out.anew = true;
+        }
+        if let Some(asked) = &self.options.asked {
+            self.out.rows.begin(asked);
         }
         self.source = block.origin.source;
         self.place = self.place();
@@ -264,6 +287,10 @@ impl<'f> Scanner<'f> {
         if record.raw(Field::Event).is_some_and(|event| event.ends_with(b"opened")) {
             return;
         }
+        if !self.options.window.takes(start, start.plus_millis(duration.into())) {
+            self.out.tally.outside += 1;
+            return;
+        }
         let mut ends = Ends::read(&record, &mut self.known.names);
         let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
         let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
@@ -294,6 +321,7 @@ impl<'f> Scanner<'f> {
             .and_then(|time| u32::try_from(time).ok())
             .unwrap_or(Leg::UNTOLD),
         };
+        self.ask(record, &wrapped, &leg, line);
         if self.options.keep {
             let Wrapped { pod, container, node, arrived, .. } = wrapped;
             self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint) });

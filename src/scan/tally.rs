@@ -30,6 +30,8 @@ pub struct Tally {
     pub doubtful: u64,
     /// Access lines with trailing columns that their format does not have.
     pub tolerated: u64,
+    /// Access lines outside of the time that was asked for.
+    pub outside: u64,
 }
 
 impl Tally {
@@ -44,6 +46,7 @@ impl Tally {
         self.bytes += other.bytes;
         self.doubtful += other.doubtful;
         self.tolerated += other.tolerated;
+        self.outside += other.outside;
         add(&mut self.formats, other.formats);
         add(&mut self.envelopes, other.envelopes);
         add(&mut self.others, other.others);

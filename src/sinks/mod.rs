@@ -13,6 +13,7 @@ mod text;
 use std::io::{self, Write};
 
 use crate::report::{Report, Shown, Told};
+use crate::table::{Batch, ConnectionRow, Selection};
 
 pub use check::Check;
 pub(crate) use clean::clean;
@@ -29,6 +30,31 @@ pub trait Sink {
 
     /// A connection that is closed.
     fn connection(&mut self, _connection: &Shown) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether anything is wanted that needs connections: pairs, findings, a report.
+    fn wants_pairs(&self) -> bool {
+        true
+    }
+
+    /// The columns of legs that are to be shown line by line.
+    fn wants_legs(&self) -> Option<Selection> {
+        None
+    }
+
+    /// Legs, in the order of their lines: those of the rows that `keep` names.
+    fn legs(&mut self, _rows: &Batch, _keep: &dyn Fn(usize) -> bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether connections are to be shown as rows of their table, which costs a copy of every line.
+    fn wants_rows(&self) -> bool {
+        false
+    }
+
+    /// A connection that is closed, as a row.
+    fn row(&mut self, _row: &ConnectionRow<'_>) -> io::Result<()> {
         Ok(())
     }
 

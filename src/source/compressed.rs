@@ -119,8 +119,31 @@ fn decoder(head: &[u8]) -> Option<Decoder> {
         [0xff, 0xfe, ..] => Some(|bytes| Ok(Box::new(Utf16::new(bytes, u16::from_le_bytes)))),
         [0xfe, 0xff, ..] => Some(|bytes| Ok(Box::new(Utf16::new(bytes, u16::from_be_bytes)))),
         [0x04, 0x22, 0x4d, 0x18, ..] => Some(|bytes| Ok(Box::new(Frames(lz4_flex::frame::FrameDecoder::new(bytes))))),
+        _ => table(head),
+    }
+}
+
+/// The readers of tables that are stored as such: what comes out are lines, too.
+#[cfg(feature = "export")]
+fn table(head: &[u8]) -> Option<Decoder> {
+    match head {
+        [b'P', b'A', b'R', b'1', ..] => Some(super::rows::parquet),
+        b"ARROW1" => Some(super::rows::arrow),
+        [0xff, 0xff, 0xff, 0xff, ..] => Some(super::rows::stream),
         _ => None,
     }
+}
+
+/// Without them such a file would be a log of damaged lines.
+#[cfg(not(feature = "export"))]
+fn table(head: &[u8]) -> Option<Decoder> {
+    let is_table = head.starts_with(b"PAR1") || head == b"ARROW1" || head.starts_with(&[0xff; 4]);
+    is_table.then_some(|_| Err(io::Error::other("is a table, which a build without the feature `export` cannot read")))
+}
+
+/// Whether a file begins like a table.
+pub(super) fn is_table(head: &[u8]) -> bool {
+    table(head.get(..MAGIC).unwrap_or(head)).is_some()
 }
 
 /// The first `most` bytes, or all that there are, and the reader as if nothing had been read.

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::archive::{HEAD, Kind, Unpacker, is_binary};
-use super::compressed::{Growth, peek, plain_within};
+use super::compressed::{Growth, is_table, peek, plain_within};
 use super::{Content, Source};
 
 /// What is looked for in folders and archives. What somebody names is taken, whatever it is.
@@ -231,6 +231,13 @@ impl Expanded {
         let reason = if choose { (self.wanted.leaves_out)(&name) } else { None };
         if let Some(reason) = reason.or_else(|| self.seen.contains(&identity).then_some(AGAIN)) {
             *self.skipped.entry(reason).or_default() += 1;
+            return Ok(());
+        }
+        // A table is copied to be read, so it is not opened only to see what it is.
+        let mut begins = [0; 6];
+        if File::open(path)?.read_exact(&mut begins).is_ok() && is_table(&begins) {
+            self.seen.insert(identity);
+            self.sources.push(Source::file(path));
             return Ok(());
         }
         let growth = Growth::default();

@@ -10,6 +10,8 @@ mod document;
 pub mod expand;
 pub mod lines;
 pub mod place;
+#[cfg(feature = "export")]
+mod rows;
 mod runtime;
 mod utf16;
 

@@ -26,6 +26,7 @@ pub struct Lines {
     rejects: Vec<(Reason, u64, Vec<Rejected>)>,
     doubtful: u64,
     tolerated: u64,
+    outside: u64,
 }
 
 /// A line that could not be read.
@@ -47,6 +48,7 @@ impl Lines {
             others: tally.others.clone(),
             doubtful: tally.doubtful,
             tolerated: tally.tolerated,
+            outside: tally.outside,
             ..Lines::default()
         };
         for (number, count) in &tally.formats {
@@ -80,6 +82,7 @@ impl Lines {
             others: self.others,
             doubtful: self.doubtful,
             tolerated: self.tolerated,
+            outside: self.outside,
             ..Tally::default()
         };
         for (kind, count, mut first) in self.events {
@@ -101,7 +104,8 @@ impl Lines {
         let words = self.formats.values().chain(self.envelopes.values()).chain(self.others.values());
         let groups =
             self.events.iter().map(|(_, count, _)| count).chain(self.rejects.iter().map(|(_, count, _)| count));
-        let counts = words.chain(groups).chain([&self.all, &self.bytes, &self.doubtful, &self.tolerated]);
+        let counts =
+            words.chain(groups).chain([&self.all, &self.bytes, &self.doubtful, &self.tolerated, &self.outside]);
         counts.map(|count| u128::from(*count)).sum()
     }
 }

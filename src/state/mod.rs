@@ -54,6 +54,8 @@ pub struct Run {
     pub repeated: u64,
     /// Legs given up early.
     pub early: u64,
+    /// Connections of which no line was wanted.
+    pub left_out: u64,
 }
 
 /// So much may be counted in all states that are added up, milliseconds included: two million years. Nothing that is made of it
@@ -63,8 +65,8 @@ const MOST: u128 = 1 << 56;
 impl State {
     /// Everything that adds up in it, in one number.
     fn total(&self) -> u128 {
-        let Run { skipped, merged, repeated, early, .. } = &self.run;
-        let run = skipped.values().chain([merged, repeated, early]);
+        let Run { skipped, merged, repeated, early, left_out, .. } = &self.run;
+        let run = skipped.values().chain([merged, repeated, early, left_out]);
         self.ledger.total() + self.lines.total() + run.map(|count| u128::from(*count)).sum::<u128>()
     }
 

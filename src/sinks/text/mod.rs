@@ -158,6 +158,8 @@ impl<W: Write> Text<W> {
             self.row("", &format!("other lines: {}", others.join(", ")))?;
         }
         for (count, what) in [
+            (lines.outside, "lines are outside of the time that was asked for"),
+            (report.connections.left_out, "connections were left out: none of their lines is wanted"),
             (lines.merged, "lines told of a connection again and were merged"),
             (lines.repeated, "lines were there before and were not counted again"),
             (lines.doubtful, "lines have headers that could be cut in more than one way"),

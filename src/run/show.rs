@@ -1,0 +1,165 @@
+//! Connections that are closed, as outputs want them: as objects, or as rows of their table.
+
+use std::cell::OnceCell;
+use std::io;
+
+use serde_json::Value;
+
+use super::Pass;
+use crate::claims;
+use crate::cluster::Cluster;
+use crate::format::Formats;
+use crate::ledger::Ledger;
+use crate::leg::{Leg, Protocol, Side};
+use crate::names::{Sym, workload};
+use crate::pair::{self, Connection};
+use crate::record::{Kept, Spans};
+use crate::report::{Inputs, Shown};
+use crate::scan::Shelved;
+use crate::sinks::leg_object;
+use crate::table::{ConnectionRow, Known, LegRow};
+
+impl Pass<'_> {
+    /// Shows the connections that are closed.
+    pub(super) fn show(&mut self) -> io::Result<()> {
+        let mut closed = std::mem::take(&mut self.closing.connections);
+        if closed.is_empty() {
+            return Ok(());
+        }
+        self.judge();
+        closed.sort_unstable_by_key(|connection| {
+            connection.leading().map(|leg| (leg.end(), leg.order(), connection.inbound.map(|leg| leg.origin)))
+        });
+        for connection in closed {
+            if self.sink.wants_rows() {
+                self.row(&connection)?;
+                continue;
+            }
+            let shown = self.shown(&connection);
+            let shown = match &mut self.redactor {
+                Some(redactor) => redactor.shown(shown),
+                None => shown,
+            };
+            self.sink.connection(&shown)?;
+        }
+        Ok(())
+    }
+
+    fn shown(&mut self, connection: &Connection) -> Shown {
+        let (findings, unpaired) = self.told(connection);
+        Shown {
+            outbound: connection.outbound.map(|leg| self.leg(&leg)),
+            inbound: connection.inbound.map(|leg| self.leg(&leg)),
+            matched_by: connection.matched.map(pair::Match::name),
+            unpaired,
+            findings,
+        }
+    }
+
+    /// The names of the findings that a connection belongs to, and why it has one leg only.
+    fn told(&self, connection: &Connection) -> (Vec<&'static str>, Option<&'static str>) {
+        let Some((_, _, judged)) = &self.judged else { return Default::default() };
+        let legs = [connection.outbound, connection.inbound].into_iter().flatten();
+        let mut findings: Vec<&'static str> =
+            legs.flat_map(|leg| judged.names.get(leg.way as usize).into_iter().flatten().copied()).collect();
+        findings.sort_unstable();
+        findings.dedup();
+        let ledger = &self.closing.ledger;
+        let alone = connection.leading().filter(|_| connection.matched.is_none());
+        let why = |leg: Leg| judged.topology.why_alone(&ledger.ways()[leg.way as usize], leg.other(), &ledger.names);
+        (findings, alone.map(|leg| why(leg).name()))
+    }
+
+    /// Shows a connection as a row.
+    fn row(&mut self, connection: &Connection) -> io::Result<()> {
+        let (findings, unpaired) = self.told(connection);
+        let mut held = |leg: Option<Leg>| {
+            let line = self.closing.held.take(leg?.kept)?.record?;
+            Some((leg?, line.record.spans(), line))
+        };
+        let (outbound, inbound) = (held(connection.outbound), held(connection.inbound));
+        let known = Known {
+            matched_by: connection.matched.map(pair::Match::name),
+            unpaired,
+            findings: findings.join(","),
+            ..connection.leading().map(|leg| self.known(&leg)).unwrap_or_default()
+        };
+        let Pass { closing, inputs, settings, sink, .. } = self;
+        let row = |held| leg_row(held, &closing.ledger, inputs, &settings.formats);
+        let (outbound, inbound) = (outbound.as_ref().map(row), inbound.as_ref().map(row));
+        sink.row(&ConnectionRow { outbound, inbound, known })
+    }
+
+    /// Who called what, by the leg that tells.
+    fn known(&self, leg: &Leg) -> Known {
+        let Some((_, _, judged)) = &self.judged else { return Known::default() };
+        let (ledger, topology) = (&self.closing.ledger, &judged.topology);
+        let way = &ledger.ways()[leg.way as usize];
+        let destinations = claims::destinations(ledger, topology, way);
+        let cluster = Cluster::read(ledger.names.get(way.cluster));
+        // HTTP goes by its host, so the cluster is the destination.
+        let other = destinations.first().filter(|service| {
+            leg.side == Side::Outbound && leg.protocol == Protocol::Tcp && service.as_bytes() != cluster.host
+        });
+        Known {
+            source_workload: match leg.side {
+                Side::Outbound | Side::Gateway => claims::source(ledger, topology, way),
+                Side::Inbound | Side::Unknown => claims::workload_at(ledger, topology, leg.peer.ip())
+                    .unwrap_or_else(|| leg.peer.ip().show(&ledger.names).to_string()),
+            },
+            expected_cluster: other.map_or(String::new(), |host| format!("outbound|{}||{host}", way.dest.port())),
+            destination: destinations.into_iter().next().unwrap_or_else(|| way.dest.show(&ledger.names).to_string()),
+            ..Known::default()
+        }
+    }
+
+    fn leg(&mut self, leg: &Leg) -> Value {
+        let way = self.closing.ledger.ways()[leg.way as usize];
+        let kept = self.closing.held.take(leg.kept).and_then(|held| held.record);
+        let extras = |kept: &Kept| {
+            let format = self.settings.formats.list().get(kept.format);
+            format.map_or(&[][..], |format| &format.extras)
+        };
+        let object = |kept: &Kept, extras: &[String]| leg_object(&kept.record(&kept.spans()), extras);
+        let mut object = kept.as_ref().map(|kept| object(&kept.record, extras(&kept.record))).unwrap_or_default();
+        let name = |name| Some(self.closing.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
+        let of = |which: fn(&Shelved) -> Sym| kept.as_ref().and_then(|kept| name(which(kept)));
+        object.insert("pod".to_owned(), of(|kept| kept.pod).into());
+        object.insert("container".to_owned(), of(|kept| kept.container).into());
+        object.insert("node".to_owned(), of(|kept| kept.node).into());
+        let arrived = kept.as_ref().and_then(|kept| kept.arrived).map(|time| time.to_string());
+        object.insert("arrived".to_owned(), arrived.into());
+        object.insert("namespace".to_owned(), name(way.namespace).into());
+        object.insert("side".to_owned(), way.side.name().into());
+        object.insert("source".to_owned(), self.inputs.name(leg.origin.source).into());
+        object.insert("line".to_owned(), leg.origin.line.into());
+        Value::Object(object)
+    }
+}
+
+fn leg_row<'r>(
+    (leg, spans, line): &'r (Leg, Spans, Shelved),
+    ledger: &'r Ledger,
+    inputs: &'r Inputs,
+    formats: &'r Formats,
+) -> LegRow<'r> {
+    let names = &ledger.names;
+    let format = formats.list().get(line.record.format);
+    LegRow {
+        record: line.record.record(spans),
+        extras: format.map_or(&[], |format| &format.extras),
+        format: format.map_or("", |format| &format.name),
+        start: leg.start,
+        end: leg.end(),
+        side: leg.side,
+        source: inputs.name(leg.origin.source),
+        line: leg.origin.line,
+        namespace: names.get(ledger.ways()[leg.way as usize].namespace),
+        pod: names.get(line.pod),
+        container: names.get(line.container),
+        node: names.get(line.node),
+        workload: workload(names.get(line.pod)),
+        arrived: line.arrived,
+        cluster: OnceCell::new(),
+    }
+}

@@ -1,0 +1,255 @@
+//! `Batch`: rows as columns of values. What exports are made of, a few ten thousand rows at a time.
+
+use super::{Cell, Kind};
+use crate::field::value::Micros;
+
+/// The values of a column.
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// All texts behind each other, and where each of them ends.
+    Text {
+        /// The texts.
+        text: String,
+        /// The end of each.
+        ends: Vec<usize>,
+    },
+    /// Numbers, and instants in microseconds; 0 where there is none.
+    Number(Vec<i64>),
+    /// True or false; false where there is none.
+    Truth(Vec<bool>),
+}
+
+/// A column. Most columns of most logs are empty, so what is absent at the end is not written down: it is as long as the
+/// last row that has a value.
+#[derive(Clone, Debug)]
+struct Column {
+    values: Values,
+    /// Which of the values are there.
+    there: Vec<bool>,
+}
+
+/// Rows of a table.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    columns: Vec<Column>,
+    rows: usize,
+}
+
+impl Column {
+    fn new(kind: Kind) -> Column {
+        let values = match kind {
+            Kind::Text => Values::Text { text: String::new(), ends: Vec::new() },
+            Kind::Whole | Kind::Small | Kind::Time => Values::Number(Vec::new()),
+            Kind::Truth => Values::Truth(Vec::new()),
+        };
+        Column { values, there: Vec::new() }
+    }
+
+    /// Writes down what is absent, up to a row.
+    fn fill(&mut self, rows: usize) {
+        if self.there.len() >= rows {
+            return;
+        }
+        self.there.resize(rows, false);
+        match &mut self.values {
+            Values::Text { text, ends } => ends.resize(rows, text.len()),
+            Values::Number(numbers) => numbers.resize(rows, 0),
+            Values::Truth(truths) => truths.resize(rows, false),
+        }
+    }
+
+    /// Adds all values of another column of the same kind, behind `rows` rows.
+    fn extend(&mut self, from: &Column, rows: usize) {
+        if from.there.is_empty() {
+            return;
+        }
+        self.fill(rows);
+        self.there.extend_from_slice(&from.there);
+        match (&mut self.values, &from.values) {
+            (Values::Text { text, ends }, Values::Text { text: more, ends: from }) => {
+                let base = text.len();
+                text.push_str(more);
+                ends.extend(from.iter().map(|end| base + end));
+            }
+            (Values::Number(to), Values::Number(from)) => to.extend_from_slice(from),
+            (Values::Truth(to), Values::Truth(from)) => to.extend_from_slice(from),
+            _ => debug_assert!(false, "columns of different kinds"),
+        }
+    }
+
+    /// Adds some rows of another column of the same kind, behind `rows` rows.
+    fn take(&mut self, from: &Column, taken: &[usize], rows: usize) {
+        if from.there.is_empty() {
+            return;
+        }
+        self.fill(rows);
+        for (place, row) in taken.iter().enumerate() {
+            if !from.there.get(*row).copied().unwrap_or_default() {
+                continue;
+            }
+            self.fill(rows + place);
+            self.there.push(true);
+            match (&mut self.values, &from.values) {
+                (Values::Text { text, ends }, Values::Text { text: more, ends: from }) => {
+                    text.push_str(&more[start(from, *row)..from[*row]]);
+                    ends.push(text.len());
+                }
+                (Values::Number(to), Values::Number(from)) => to.push(from[*row]),
+                (Values::Truth(to), Values::Truth(from)) => to.push(from[*row]),
+                _ => debug_assert!(false, "columns of different kinds"),
+            }
+        }
+    }
+}
+
+/// Where a text begins: where the one before ends.
+fn start(ends: &[usize], row: usize) -> usize {
+    row.checked_sub(1).map_or(0, |before| ends[before])
+}
+
+impl Batch {
+    /// Empty, with columns of these kinds.
+    pub fn new(kinds: impl Iterator<Item = Kind>) -> Batch {
+        Batch { columns: kinds.map(Column::new).collect(), rows: 0 }
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many columns.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The values of a column, and which of them are there; rows behind the last value are absent.
+    pub fn column(&self, number: usize) -> (&Values, &[bool]) {
+        let Column { values, there } = &self.columns[number];
+        (values, there)
+    }
+
+    /// Sets the cell of a column in the next row. A cell of another kind than the column's is absent.
+    pub(super) fn put(&mut self, column: usize, cell: Cell<'_>) {
+        let column = &mut self.columns[column];
+        if cell == Cell::Absent {
+            return;
+        }
+        column.fill(self.rows);
+        match (&mut column.values, cell) {
+            (Values::Text { text, ends }, Cell::Text(value)) => {
+                text.push_str(&value);
+                ends.push(text.len());
+            }
+            (Values::Number(numbers), Cell::Number(number)) => numbers.push(number),
+            (Values::Number(numbers), Cell::Time(at)) => numbers.push(at.0),
+            (Values::Truth(truths), Cell::Truth(truth)) => truths.push(truth),
+            _ => return,
+        }
+        column.there.push(true);
+    }
+
+    /// All columns have their cell.
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Adds the rows of another batch with the same columns, for which `keep` says so.
+    pub fn append(&mut self, other: &Batch, keep: impl Fn(usize) -> bool) {
+        let kept: Vec<usize> = (0..other.rows).filter(|row| keep(*row)).collect();
+        if kept.len() < other.rows {
+            return self.take(other, &kept, |number| number);
+        }
+        for (own, from) in self.columns.iter_mut().zip(&other.columns) {
+            own.extend(from, self.rows);
+        }
+        self.rows += other.rows;
+    }
+
+    /// Adds some rows of another batch; `from` tells in which of its columns the values of one of ours stand.
+    pub fn take(&mut self, other: &Batch, rows: &[usize], from: impl Fn(usize) -> usize) {
+        for (number, own) in self.columns.iter_mut().enumerate() {
+            own.take(&other.columns[from(number)], rows, self.rows);
+        }
+        self.rows += rows.len();
+    }
+
+    /// A cell, as it was put.
+    pub fn cell(&self, column: usize, row: usize, kind: Kind) -> Cell<'_> {
+        let Column { values, there } = &self.columns[column];
+        if !there.get(row).copied().unwrap_or_default() {
+            return Cell::Absent;
+        }
+        match values {
+            Values::Text { text, ends } => Cell::Text(text[start(ends, row)..ends[row]].into()),
+            Values::Number(numbers) if kind == Kind::Time => Cell::Time(Micros(numbers[row])),
+            Values::Number(numbers) => Cell::Number(numbers[row]),
+            Values::Truth(truths) => Cell::Truth(truths[row]),
+        }
+    }
+
+    /// Forgets all rows and keeps the room.
+    pub fn clear(&mut self) {
+        for Column { values, there } in &mut self.columns {
+            there.clear();
+            match values {
+                Values::Text { text, ends } => {
+                    text.clear();
+                    ends.clear();
+                }
+                Values::Number(numbers) => numbers.clear(),
+                Values::Truth(truths) => truths.clear(),
+            }
+        }
+        self.rows = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 4] = [Kind::Text, Kind::Whole, Kind::Truth, Kind::Time];
+
+    fn batch() -> Batch {
+        let mut batch = Batch::new(KINDS.into_iter());
+        for number in 0..5 {
+            batch.put(0, if number == 2 { Cell::Absent } else { Cell::Text(format!("t{number}").into()) });
+            batch.put(1, if number == 3 { Cell::Text("no number".into()) } else { Cell::Number(number) });
+            batch.put(2, Cell::Truth(number % 2 == 0));
+            batch.put(3, Cell::Time(Micros(number)));
+            batch.end_row();
+        }
+        batch
+    }
+
+    fn row(batch: &Batch, row: usize) -> Vec<Cell<'_>> {
+        KINDS.iter().enumerate().map(|(column, kind)| batch.cell(column, row, *kind)).collect()
+    }
+
+    #[test]
+    fn what_was_put_comes_out() {
+        let batch = batch();
+        assert_eq!(
+            row(&batch, 1),
+            [Cell::Text("t1".into()), Cell::Number(1), Cell::Truth(false), Cell::Time(Micros(1))]
+        );
+        assert_eq!(row(&batch, 2)[0], Cell::Absent);
+        assert_eq!(row(&batch, 3)[1], Cell::Absent);
+    }
+
+    #[test]
+    fn rows_are_appended_whole_or_in_part() {
+        let one = batch();
+        let mut sum = batch();
+        sum.append(&one, |row| row % 2 == 1);
+        assert_eq!(sum.rows(), 7);
+        assert_eq!(row(&sum, 5), row(&one, 1));
+        assert_eq!(row(&sum, 6), row(&one, 3));
+        sum.append(&one, |_| true);
+        assert_eq!(row(&sum, 7 + 4), row(&one, 4));
+        sum.clear();
+        sum.append(&one, |_| true);
+        assert_eq!((sum.rows(), row(&sum, 1)), (5, row(&one, 1)));
+    }
+}

@@ -1,0 +1,368 @@
+//! The columns of a leg: everything that its line says, what its envelope says, and what follows from these.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+
+use super::{Cell, Column, Kind, Row, column, community};
+use crate::cluster::{self, Cluster};
+use crate::field::flag::Flags;
+use crate::field::value::Micros;
+use crate::field::{self, Field};
+use crate::leg::Side;
+use crate::record::Record;
+
+/// A leg with all that is known of it. Borrowed: its line goes with the block.
+#[derive(Clone, Debug)]
+pub struct LegRow<'a> {
+    /// Its line.
+    pub record: Record<'a>,
+    /// What the format calls its operators that are in no table.
+    pub extras: &'a [String],
+    /// The format's name.
+    pub format: &'a str,
+    /// Start, as the run reckons with it.
+    pub start: Micros,
+    /// Start plus duration.
+    pub end: Micros,
+    /// Which end wrote it.
+    pub side: Side,
+    /// The input's name.
+    pub source: &'a str,
+    /// The line's number there, from 1.
+    pub line: u64,
+    /// The proxy's namespace; empty if it is not known. So are the following.
+    pub namespace: &'a [u8],
+    /// The proxy's pod.
+    pub pod: &'a [u8],
+    /// The container.
+    pub container: &'a [u8],
+    /// The machine.
+    pub node: &'a [u8],
+    /// The workload of the pod.
+    pub workload: &'a [u8],
+    /// When a collector got the line.
+    pub arrived: Option<Micros>,
+    /// The cluster's name, once it was taken apart.
+    pub cluster: OnceCell<Cluster<'a>>,
+}
+
+/// How a column gets its cell.
+#[derive(Clone, Copy)]
+pub(super) enum Reads {
+    /// A field, as it is.
+    Field(Field),
+    /// The address of a field, without its port.
+    Ip(Field),
+    /// The port of a field.
+    Port(Field),
+    /// Something else.
+    Other(for<'r> fn(&'r LegRow<'_>) -> Cell<'r>),
+}
+
+const ENVELOPE: &str = "the envelope, or the input's path";
+const UNSAID: &str = "nothing says it";
+
+/// What stands before the fields: whose line it is.
+const BEFORE: &[(Column, Reads)] = &[
+    (
+        column("source", Kind::Text, "", "the input that the line stands in", "", "the run"),
+        Reads::Other(|row| Cell::text(row.source)),
+    ),
+    (
+        column("line", Kind::Whole, "", "the number of the line there, from 1", "", "the run"),
+        Reads::Other(|row| Cell::count(row.line)),
+    ),
+    (
+        column(
+            "side",
+            Kind::Text,
+            "",
+            "which proxy wrote it: outbound, gateway, inbound, unknown",
+            "",
+            "cluster, addresses and flags",
+        ),
+        Reads::Other(|row| Cell::text(row.side.name())),
+    ),
+    (
+        column("namespace", Kind::Text, "", "namespace of the proxy's pod", UNSAID, ENVELOPE),
+        Reads::Other(|row| Cell::bytes(row.namespace)),
+    ),
+    (column("pod", Kind::Text, "", "the proxy's pod", UNSAID, ENVELOPE), Reads::Other(|row| Cell::bytes(row.pod))),
+    (
+        column("workload", Kind::Text, "", "the pod's name without its random parts", "the pod is not known", "pod"),
+        Reads::Other(|row| Cell::bytes(row.workload)),
+    ),
+    (
+        column("container", Kind::Text, "", "the container that wrote the line", UNSAID, ENVELOPE),
+        Reads::Other(|row| Cell::bytes(row.container)),
+    ),
+    (column("node", Kind::Text, "", "the machine", UNSAID, ENVELOPE), Reads::Other(|row| Cell::bytes(row.node))),
+    (
+        column("arrived", Kind::Time, "", "when a collector got the line", UNSAID, "the envelope"),
+        Reads::Other(|row| Cell::of(row.arrived, Cell::time)),
+    ),
+    (
+        column("format", Kind::Text, "", "the format that read it", "", "the run"),
+        Reads::Other(|row| Cell::text(row.format)),
+    ),
+    (
+        column(
+            "end_time",
+            Kind::Time,
+            "",
+            "end of the request, or of the connection",
+            "the line says no time",
+            "start_time + duration",
+        ),
+        Reads::Other(|row| Cell::time(row.end)),
+    ),
+];
+
+/// What follows from the fields.
+const BEHIND: &[(Column, Reads)] = &[
+    (
+        column(
+            "cluster_direction",
+            Kind::Text,
+            "",
+            "where the cluster leads: outbound, inbound, passthrough, blackhole, inbound-passthrough, other",
+            "no cluster was chosen",
+            "upstream_cluster",
+        ),
+        Reads::Other(|row| named(row, |cluster| Cell::text(cluster.direction.name()))),
+    ),
+    (
+        column(
+            "cluster_port",
+            Kind::Small,
+            "",
+            "the port in the cluster's name: the service's, or the container's on inbound names",
+            "the name has none",
+            "upstream_cluster",
+        ),
+        Reads::Other(|row| named(row, |cluster| Cell::of(cluster.port, |port| Cell::Number(port.into())))),
+    ),
+    (
+        column(
+            "cluster_subset",
+            Kind::Text,
+            "",
+            "the subset in the cluster's name; the port's name on old inbound ones",
+            "the name has none",
+            "upstream_cluster",
+        ),
+        Reads::Other(|row| named(row, |cluster| Cell::bytes(cluster.subset))),
+    ),
+    (
+        column(
+            "cluster_host",
+            Kind::Text,
+            "",
+            "the service's host in the cluster's name",
+            "the name has none",
+            "upstream_cluster",
+        ),
+        Reads::Other(|row| named(row, |cluster| Cell::bytes(cluster.host))),
+    ),
+    (
+        column(
+            "sni_host",
+            Kind::Text,
+            "",
+            "the service's host in the SNI that sidecars use among themselves",
+            "there is none, or it is no such SNI",
+            "requested_server_name",
+        ),
+        Reads::Other(|row| {
+            let sni = row.record.plain(Field::RequestedServerName);
+            Cell::of(Cluster::of_sni(sni), |cluster| Cell::bytes(cluster.host))
+        }),
+    ),
+    (
+        column(
+            "mtls",
+            Kind::Truth,
+            "",
+            "whether the client spoke Istio's mTLS",
+            "a client's leg, or the line does not tell",
+            "requested_server_name, source_identity",
+        ),
+        Reads::Other(mtls),
+    ),
+    (
+        column(
+            "community_id",
+            Kind::Text,
+            "",
+            "the flow hash of the connection on the wire, by which Zeek, Suricata and Wireshark know it",
+            "an end is not known",
+            "the addresses between the proxies",
+        ),
+        Reads::Other(|row| Cell::of(row.community(), |id| Cell::Text(id.into()))),
+    ),
+    (
+        column(
+            "doubtful",
+            Kind::Truth,
+            "",
+            "whether headers that a client chose could be cut in more than one way",
+            "",
+            "the line",
+        ),
+        Reads::Other(|row| Cell::Truth(row.record.spans.doubtful)),
+    ),
+    (
+        column(
+            "extra",
+            Kind::Text,
+            "",
+            "the values of operators that are in no table, as a JSON object",
+            "the format has none",
+            "the line",
+        ),
+        Reads::Other(extra),
+    ),
+];
+
+/// The addresses that are taken apart.
+const ADDRESSES: [(Field, [&str; 2]); 4] = [
+    (Field::UpstreamHost, ["upstream_host_ip", "upstream_host_port"]),
+    (Field::UpstreamLocalAddress, ["upstream_local_ip", "upstream_local_port"]),
+    (Field::DownstreamLocalAddress, ["downstream_local_ip", "downstream_local_port"]),
+    (Field::DownstreamRemoteAddress, ["downstream_remote_ip", "downstream_remote_port"]),
+];
+
+/// The columns, and how each gets its cell.
+pub(super) static LEG: std::sync::LazyLock<Vec<(Column, Reads)>> = std::sync::LazyLock::new(|| {
+    let fields = Field::ALL.iter().map(|field| (of_field(*field), Reads::Field(*field)));
+    let ends = ADDRESSES.iter().flat_map(|(field, [ip, port])| {
+        let (absent, source) = ("there is none, or it has none", field.key());
+        let (address, of) = ("the address in it", "the port in it");
+        [
+            (column(ip, Kind::Text, "", address, absent, source), Reads::Ip(*field)),
+            (column(port, Kind::Small, "", of, absent, source), Reads::Port(*field)),
+        ]
+    });
+    BEFORE.iter().cloned().chain(fields).chain(ends).chain(BEHIND.iter().cloned()).collect()
+});
+
+/// The columns of a leg.
+pub(super) fn columns() -> Vec<Column> {
+    LEG.iter().map(|(column, _)| column.clone()).collect()
+}
+
+fn of_field(field: Field) -> Column {
+    let (kind, unit, absent) = match (field, field.kind()) {
+        // A sum should not stumble over what is not there.
+        (Field::BytesReceived | Field::BytesSent, _) => (Kind::Whole, "bytes", ""),
+        (Field::ResponseCode, _) => (Kind::Small, "", "the line has none"),
+        (_, field::Kind::Integer) => (Kind::Whole, "", "the line has none"),
+        (_, field::Kind::Millis) => (Kind::Whole, "ms", "the line has none"),
+        (_, field::Kind::Time) => (Kind::Time, "", "the line has none"),
+        (_, field::Kind::Flags) => (Kind::Text, "", "nothing went wrong"),
+        _ => (Kind::Text, "", "the line has none, or -"),
+    };
+    let source = Cow::Owned(format!("%{}%", field.operators()[0]));
+    Column { source, ..column(field.key(), kind, unit, field.meaning(), absent, "") }
+}
+
+impl Row for LegRow<'_> {
+    fn cell(&self, column: usize) -> Cell<'_> {
+        match LEG[column].1 {
+            Reads::Field(field) => self.field(field),
+            Reads::Ip(field) => match address(self.record.plain(field)) {
+                Some((ip, _)) => Cell::bytes(ip),
+                None => Cell::Absent,
+            },
+            Reads::Port(field) => Cell::of(address(self.record.plain(field)), |(_, port)| Cell::Number(port.into())),
+            Reads::Other(read) => read(self),
+        }
+    }
+}
+
+impl LegRow<'_> {
+    fn field(&self, field: Field) -> Cell<'_> {
+        let record = &self.record;
+        match (field, field.kind()) {
+            (Field::StartTime, _) => Cell::time(self.start),
+            (Field::BytesReceived | Field::BytesSent, _) => Cell::count(record.integer(field).unwrap_or(0)),
+            (_, field::Kind::Integer | field::Kind::Millis) => Cell::of(record.integer(field), Cell::count),
+            (_, field::Kind::Time) => Cell::of(record.time(field), Cell::time),
+            (_, field::Kind::Flags) => Cell::cow(record.text(field).map(|text| Flags::short(&text).into())),
+            (Field::UpstreamCluster, _) => Cell::cow(record.text(field).map(|text| match text {
+                Cow::Borrowed(text) => Cow::Borrowed(cluster::trimmed(text)),
+                Cow::Owned(text) => Cow::Owned(cluster::trimmed(&text).to_vec()),
+            })),
+            _ => Cell::cow(record.text(field)),
+        }
+    }
+
+    /// The hash of the connection on the wire, which both legs know by the same two ends.
+    fn community(&self) -> Option<String> {
+        let (client, server) = match self.side {
+            Side::Outbound | Side::Gateway => (Field::UpstreamLocalAddress, Field::UpstreamHost),
+            Side::Inbound => (Field::DownstreamRemoteAddress, Field::DownstreamLocalAddress),
+            Side::Unknown => return None,
+        };
+        let end = |field| {
+            let end: SocketAddr = std::str::from_utf8(self.record.plain(field)).ok()?.parse().ok()?;
+            (end.port() > 0).then_some(end)
+        };
+        Some(community::id(end(client)?, end(server)?))
+    }
+}
+
+/// An address with a port, taken apart.
+fn address(text: &[u8]) -> Option<(&[u8], u16)> {
+    let colon = text.iter().rposition(|byte| *byte == b':')?;
+    let (ip, digits) = (&text[..colon], &text[colon + 1..]);
+    if digits.is_empty() || digits.len() > 5 {
+        return None;
+    }
+    let mut port = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        port = port * 10 + u32::from(digit);
+    }
+    let port = u16::try_from(port).ok()?;
+    // Three dots among digits are told at a glance; anything else is looked at closely.
+    let dots = memchr::memchr_iter(b'.', ip).count();
+    let plain = dots == 3 && ip.iter().filter(|byte| byte.is_ascii_digit()).count() + dots == ip.len();
+    let ip = ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip);
+    if !plain {
+        std::str::from_utf8(ip).ok()?.parse::<std::net::IpAddr>().ok()?;
+    }
+    Some((ip, port))
+}
+
+fn named<'r>(row: &'r LegRow<'_>, cell: impl FnOnce(&Cluster<'r>) -> Cell<'r>) -> Cell<'r> {
+    match row.record.plain(Field::UpstreamCluster) {
+        [] => Cell::Absent,
+        name => cell(row.cluster.get_or_init(|| Cluster::read(name))),
+    }
+}
+
+fn mtls<'r>(row: &'r LegRow<'_>) -> Cell<'r> {
+    if row.side != Side::Inbound {
+        return Cell::Absent;
+    }
+    if row.record.raw(Field::Event).is_some() {
+        return Cell::Truth(row.record.text(Field::SourceIdentity).is_some());
+    }
+    // Formats before Istio 1.1 do not print the SNI.
+    Cell::of(row.record.raw(Field::RequestedServerName), |sni| Cell::Truth(Cluster::of_sni(sni).is_some()))
+}
+
+fn extra<'r>(row: &'r LegRow<'_>) -> Cell<'r> {
+    let mut object = serde_json::Map::new();
+    for (number, name) in row.extras.iter().enumerate() {
+        if let Some(text) = row.record.extra(number) {
+            object.insert(name.clone(), String::from_utf8_lossy(&text).into());
+        }
+    }
+    if object.is_empty() { Cell::Absent } else { Cell::Text(serde_json::Value::Object(object).to_string().into()) }
+}
