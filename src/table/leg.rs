@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::net::SocketAddr;
 
+use memchr::memmem;
+
 use super::{Cell, Column, Kind, Row, column, community};
 use crate::cluster::{self, Cluster};
 use crate::field::flag::Flags;
@@ -353,8 +355,16 @@ fn mtls<'r>(row: &'r LegRow<'_>) -> Cell<'r> {
     if row.record.raw(Field::Event).is_some() {
         return Cell::Truth(row.record.text(Field::SourceIdentity).is_some());
     }
-    // Formats before Istio 1.1 do not print the SNI.
-    Cell::of(row.record.raw(Field::RequestedServerName), |sni| Cell::Truth(Cluster::of_sni(sni).is_some()))
+    let line = row.record.line;
+    match row.record.raw(Field::RequestedServerName) {
+        Some(sni) => Cell::Truth(Cluster::of_sni(sni).is_some()),
+        // JSON has `null` where text has `-`.
+        None if line.starts_with(b"{") && memmem::find(line, b"\"requested_server_name\"").is_some() => {
+            Cell::Truth(false)
+        }
+        // Formats before Istio 1.1 do not print the SNI.
+        None => Cell::Absent,
+    }
 }
 
 fn extra<'r>(row: &'r LegRow<'_>) -> Cell<'r> {
