@@ -199,6 +199,11 @@ impl Flags {
         self.0 & other.0 != 0
     }
 
+    /// Whether one of these flags is set, by its short name. Most lines have none at all, so names are seldom looked up.
+    pub fn any_of(self, names: &[&str]) -> bool {
+        !self.is_empty() && self.any(Flags::of(names))
+    }
+
     /// Whether a flag of this class is set.
     pub fn has(self, class: Class) -> bool {
         !self.is_empty() && self.rows().any(|flag| flag.class == class)

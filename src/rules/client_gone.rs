@@ -2,7 +2,6 @@
 
 use super::rule;
 use crate::claims::{Claims, Verdict, durations, noun};
-use crate::field::flag::Flags;
 use crate::finding::Grade;
 use crate::measure::duration;
 
@@ -33,7 +32,7 @@ rule! {
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
-        |claims, seen| seen.way.flags.any(Flags::of(&["DC", "DR"])).then(|| claims.served_by(seen)),
+        |claims, seen| seen.way.flags.any_of(&["DC", "DR"]).then(|| claims.served_by(seen)),
         |claims, subject, ways| {
             let constant = durations(ways).constant(100);
             let after = constant.map_or(String::new(), |millis| {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list};
 use crate::cluster::{Cluster, Direction};
-use crate::field::flag::Flags;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side, Way};
 
@@ -127,5 +126,5 @@ fn fixes(linked: &[(Seen<'_>, u64)]) -> String {
 
 /// Whether a line is a listener's own: no chain, no cluster.
 fn is_refused(way: &Way) -> bool {
-    way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"]))
+    way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any_of(&["NR"])
 }

@@ -2,7 +2,6 @@
 
 use super::rule;
 use crate::claims::{Claims, Verdict, noun};
-use crate::field::flag::Flags;
 use crate::finding::Grade;
 
 rule! {
@@ -35,7 +34,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         |claims, seen| {
             let subset = String::from_utf8_lossy(seen.cluster.subset);
             let of = if subset.is_empty() { String::new() } else { format!(" subset {subset}") };
-            seen.way.flags.any(Flags::of(&["UH"])).then(|| format!("{}{of}", claims.served_by(seen)))
+            seen.way.flags.any_of(&["UH"]).then(|| format!("{}{of}", claims.served_by(seen)))
         },
         |claims, subject, ways| {
             let subset = String::from_utf8_lossy(ways[0].cluster.subset).into_owned();

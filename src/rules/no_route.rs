@@ -2,7 +2,7 @@
 
 use super::rule;
 use crate::claims::{Claims, Verdict, list, noun};
-use crate::field::flag::{Class, Flags};
+use crate::field::flag::Class;
 use crate::finding::Grade;
 
 rule! {
@@ -42,10 +42,10 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();
             let details = list(claims.names(ways.iter().map(|seen| seen.way.details)));
             let details = if details.is_empty() { String::new() } else { format!(" ({details})") };
-            let fix = if ways[0].way.flags.any(Flags::of(&["NC"])) {
+            let fix = if ways[0].way.flags.any_of(&["NC"]) {
                 "define the cluster that the route names: a DestinationRule with the subset, \
                  visible to this proxy"
-            } else if ways[0].way.flags.any(Flags::of(&["NR"])) {
+            } else if ways[0].way.flags.any_of(&["NR"]) {
                 "check the hosts of the VirtualService and the Gateway, and whether the proxy had \
                  its routes yet"
             } else {

@@ -2,7 +2,7 @@
 
 use super::rule;
 use crate::claims::{Claims, Verdict, noun};
-use crate::field::flag::{Class, Flags};
+use crate::field::flag::Class;
 use crate::finding::Grade;
 
 rule! {
@@ -38,7 +38,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, subject, ways| {
             let meanings: Vec<&str> = ways[0].way.flags.meanings().map(|(_, meaning)| meaning).collect();
-            let breaker = ways[0].way.flags.any(Flags::of(&["UO"]));
+            let breaker = ways[0].way.flags.any_of(&["UO"]);
             Verdict {
                 grade: Grade::Likely,
                 why: format!(

@@ -57,8 +57,11 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 
 fn is_vague(seen: &Seen<'_>) -> bool {
     let cluster = &seen.cluster;
-    let name = String::from_utf8_lossy(cluster.subset).to_ascii_lowercase();
-    let says = PROTOCOLS.iter().any(|protocol| name == *protocol || name.starts_with(&format!("{protocol}-")));
+    let name = cluster.subset.to_ascii_lowercase();
+    let says = PROTOCOLS.iter().any(|protocol| {
+        let rest = name.strip_prefix(protocol.as_bytes());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"-"))
+    });
     let known = cluster.port.is_some_and(|port| KNOWN.contains(&port));
     cluster.direction == Direction::Inbound && !name.is_empty() && !cluster.host.is_empty() && !says && !known
 }

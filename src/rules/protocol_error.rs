@@ -3,7 +3,6 @@
 use super::rule;
 use crate::claims::Seen;
 use crate::claims::{Claims, Verdict, noun};
-use crate::field::flag::Flags;
 use crate::finding::Grade;
 
 rule! {
@@ -60,8 +59,9 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 }
 
 fn is_garbled(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
-    let details = claims.ledger.show(seen.way.details);
-    let said =
-        ["http1.codec_error", "low_version", "http2.", "protocol_error"].iter().any(|word| details.contains(word));
-    seen.way.flags.any(Flags::of(&["DPE", "UPE", "IH"])) || seen.way.status >= 400 && said
+    let said = || {
+        let details = claims.ledger.show(seen.way.details);
+        ["http1.codec_error", "low_version", "http2.", "protocol_error"].iter().any(|word| details.contains(word))
+    };
+    seen.way.flags.any_of(&["DPE", "UPE", "IH"]) || seen.way.status >= 400 && said()
 }

@@ -64,7 +64,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
                 .map(|(service, _)| claims.topology.host(service))
                 .filter(|host| Topology::is_internal(host))
                 .collect();
-            let bitten = claims.has_filed("unexpected-cluster", |cluster| cluster.contains(&format!("|{port}|")));
+            let between = format!("|{port}|");
+            let bitten = claims.has_filed("unexpected-cluster", |cluster| cluster.contains(&between));
             if services.len() < 2 || bitten {
                 return None;
             }

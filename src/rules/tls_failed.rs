@@ -33,6 +33,9 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.file(
         |claims, seen| {
+            if seen.way.transport.is_none() {
+                return None;
+            }
             let kind = kind(&claims.ledger.show(seen.way.transport))?;
             Some(format!("{} ({})", claims.served_by(seen), kind.0))
         },

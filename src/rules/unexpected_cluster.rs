@@ -176,8 +176,7 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     // A service's virtual address can be the endpoint of another one, an ExternalName's for example. Unless proxies
     // say that pods serve there, an address that alone leads to this cluster, and is answered, is the cluster's own.
     let pods = owners.iter().any(|(owner, _)| topology.is_meshed(*owner));
-    let answered =
-        topology.virtual_services(way.dest).any(|service| topology.host(service).as_bytes() == seen.cluster.host);
+    let answered = topology.virtual_services(way.dest).any(|service| topology.name(service) == seen.cluster.host);
     if !pods && answered && topology.fan_in(way.cluster) < 2 {
         return false;
     }
@@ -185,7 +184,7 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     let straight = topology.is_straight(way.dest) && way.dest.ip().is_private(&claims.ledger.names);
     let known = !owners.is_empty() || straight;
     if known {
-        return !owners.iter().any(|(owner, _)| topology.host(*owner).as_bytes() == seen.cluster.host);
+        return !owners.iter().any(|(owner, _)| topology.name(*owner) == seen.cluster.host);
     }
     !answered && is_misplaced(claims, seen)
 }

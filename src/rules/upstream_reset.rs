@@ -2,7 +2,6 @@
 
 use super::rule;
 use crate::claims::{Claims, Verdict, after, noun};
-use crate::field::flag::Flags;
 use crate::finding::Grade;
 use crate::leg::Side;
 
@@ -69,5 +68,5 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 }
 
 fn is_reset(seen: &crate::claims::Seen<'_>) -> bool {
-    seen.way.flags.any(Flags::of(&["UC", "UR", "LR"]))
+    seen.way.flags.any_of(&["UC", "UR", "LR"])
 }

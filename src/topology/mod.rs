@@ -173,9 +173,12 @@ impl Topology {
 
     /// What TCP clients dial to be connected to another address is a service's, unless a pod has it.
     fn learn_virtual(&mut self, way: &Way, names: &Names) {
-        let cluster = Cluster::read(names.get(way.cluster));
         let dialled = way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.dest.is_none();
-        if !dialled || cluster.direction != Direction::Outbound {
+        if !dialled {
+            return;
+        }
+        let cluster = Cluster::read(names.get(way.cluster));
+        if cluster.direction != Direction::Outbound {
             return;
         }
         self.dialled.entry(way.cluster).or_default().insert(way.dest);
@@ -237,6 +240,11 @@ impl Topology {
     /// The host of a service, `manager.manager.svc.cluster.local`.
     pub fn host(&self, service: Service) -> String {
         self.hosts.show(service.0).into_owned()
+    }
+
+    /// The same as it was written, without a copy.
+    pub fn name(&self, service: Service) -> &[u8] {
+        self.hosts.get(service.0)
     }
 
     /// The services that were reached by dialling this address, if it is no endpoint itself.
