@@ -4,6 +4,7 @@
 //! its own, and the ledger takes over what it needs of it. Numbers depend on the order of arrival, so
 //! whoever shows names sorts by their text.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -75,8 +76,19 @@ impl Names {
     }
 
     /// The text for people: lossy where the bytes are no UTF-8.
-    pub fn show(&self, name: Sym) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(self.get(name))
+    pub fn show(&self, name: Sym) -> Cow<'_, str> {
+        shown(self.get(name))
+    }
+
+    /// The place of each text among all, sorted, by its number.
+    pub fn ranks(&self) -> Vec<u32> {
+        let mut sorted: Vec<u32> = (0..self.len() as u32).collect();
+        sorted.sort_unstable_by_key(|number| self.get(Sym(*number)));
+        let mut ranks = vec![0; sorted.len()];
+        for (rank, number) in (0..).zip(sorted) {
+            ranks[number as usize] = rank;
+        }
+        ranks
     }
 
     /// How many texts there are, the empty one included.
@@ -93,6 +105,11 @@ impl Names {
 fn text_of<'a>(bytes: &'a [u8], ends: &[usize], number: u32) -> &'a [u8] {
     let number = number as usize;
     if number == 0 { b"" } else { &bytes[ends[number - 1]..ends[number]] }
+}
+
+/// A name for people: lossy where the bytes are no UTF-8, which is seldom and takes longer to look for.
+pub fn shown(name: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(name).map_or_else(|_| String::from_utf8_lossy(name), Cow::Borrowed)
 }
 
 /// The workload of a pod: its name without what Deployments, `StatefulSets` and `DaemonSets` add.
@@ -154,6 +171,14 @@ mod tests {
         assert_eq!(names.find(b"app"), Some(app));
         assert_eq!(names.find(b"nobody"), None);
         assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn ranks_are_the_order_of_texts() {
+        let mut names = Names::default();
+        let [b, a] = [b"b", b"a"].map(|name| names.intern(name));
+        let ranks = names.ranks();
+        assert!(ranks[0] < ranks[a.0 as usize] && ranks[a.0 as usize] < ranks[b.0 as usize]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::endpoint::Ip;
 use crate::expect::{Call, Expectations, Party};
 use crate::ledger::Ledger;
 use crate::leg::{Protocol, Side, Way};
+use crate::names::shown;
 use crate::topology::{Alone, Topology};
 
 /// How the rows of a file of expectations compare with a log.
@@ -26,7 +27,7 @@ pub struct Expected {
 /// What a client's way wanted to reach, the best name first; nothing where only the address is known.
 pub fn destinations(ledger: &Ledger, topology: &Topology, way: &Way) -> Vec<String> {
     let cluster = Cluster::read(ledger.names.get(way.cluster));
-    let host = || Some(String::from_utf8_lossy(cluster.host).into_owned()).filter(|host| !host.is_empty());
+    let host = || Some(shown(cluster.host).into_owned()).filter(|host| !host.is_empty());
     let services: Vec<String> =
         topology.services(way.dest).into_iter().map(|(service, _)| topology.host(service)).collect();
     let reached: BTreeSet<String> = topology.virtual_services(way.dest).map(|service| topology.host(service)).collect();
@@ -37,6 +38,21 @@ pub fn destinations(ledger: &Ledger, topology: &Topology, way: &Way) -> Vec<Stri
         (_, Direction::Outbound, Protocol::Tcp) if services.is_empty() => host().into_iter().chain(reached).collect(),
         (_, Direction::Outbound, Protocol::Http) => host().into_iter().collect(),
         _ => services.into_iter().chain(reached).collect(),
+    }
+}
+
+/// The first of [`destinations`], without the others.
+pub fn destination(ledger: &Ledger, topology: &Topology, way: &Way) -> Option<String> {
+    let cluster = Cluster::read(ledger.names.get(way.cluster));
+    let host = || Some(shown(cluster.host).into_owned()).filter(|host| !host.is_empty());
+    let service = || topology.service(way.dest).map(|service| topology.host(service));
+    let reached = || topology.virtual_services(way.dest).map(|service| topology.host(service)).min();
+    match (way.side, cluster.direction, way.protocol) {
+        (Side::Inbound, ..) => service(),
+        (_, Direction::Outbound, _) if goes_on(topology, way) => host(),
+        (_, Direction::Outbound, Protocol::Tcp) => service().or_else(host).or_else(reached),
+        (_, Direction::Outbound, Protocol::Http) => host(),
+        _ => service().or_else(reached),
     }
 }
 
@@ -51,7 +67,7 @@ pub fn call(ledger: &Ledger, topology: &Topology, way: &Way) -> Option<Call> {
         namespaced: named.is_some_and(|(namespace, _)| !namespace.is_none()),
         address: way.client.address(&ledger.names),
     };
-    let cluster = String::from_utf8_lossy(trimmed(ledger.names.get(way.cluster))).into_owned();
+    let cluster = shown(trimmed(ledger.names.get(way.cluster))).into_owned();
     let cluster = Some(cluster).filter(|cluster| !cluster.is_empty() && cluster != "-");
     let mut call =
         Call { from, to: destinations(ledger, topology, way), address: None, nameless: false, port: None, cluster };
@@ -126,13 +142,13 @@ fn known(call: Call) -> Option<Call> {
 /// How the rows of a file compare with a log.
 pub fn expected(ledger: &Ledger, topology: &Topology, expect: &Expectations) -> Expected {
     let alone = ledger.alone();
-    let mut shown: BTreeSet<usize> = BTreeSet::new();
+    let mut matched: BTreeSet<usize> = BTreeSet::new();
     for (number, way, _) in ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0) {
         let callers = callers(ledger, topology, &alone, number, way).into_iter().map(|(call, ..)| call);
         for call in call(ledger, topology, way).into_iter().chain(callers) {
-            shown.extend(expect.shows(&call));
+            matched.extend(expect.shows(&call));
         }
     }
-    let unused = (0..expect.len()).filter(|row| !shown.contains(row)).map(|row| expect.shown(row));
-    Expected { rows: expect.len(), matched: shown.len(), unused: unused.collect() }
+    let unused = (0..expect.len()).filter(|row| !matched.contains(row)).map(|row| expect.shown(row));
+    Expected { rows: expect.len(), matched: matched.len(), unused: unused.collect() }
 }

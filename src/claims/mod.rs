@@ -26,7 +26,7 @@ use crate::measure::{Span, Spread, Timeline, has_between};
 use crate::replay::Replayed;
 use crate::topology::Topology;
 
-pub use calls::{Expected, call, callers, destinations, expected};
+pub use calls::{Expected, call, callers, destination, destinations, expected};
 use deviation::Compared;
 pub(crate) use deviation::{grade, phrase, told};
 pub(crate) use words::{AMBIENT, after, list, noun, ports};
@@ -320,10 +320,10 @@ impl<'w> Claims<'w> {
     }
 
     /// Something to order ways by that only depends on what they are.
-    pub(crate) fn order(&self, seen: &Seen<'_>) -> (String, String, u64, u16, String) {
+    pub(crate) fn order(&self, seen: &Seen<'_>) -> (String, String, u64, u16, [&'w [u8]; 2]) {
         let (way, names) = (seen.way, &self.ledger.names);
         let endpoint = |endpoint: Endpoint| endpoint.show(names).to_string();
-        let rest = format!("{} {}", names.show(way.cluster), names.show(way.details));
+        let rest = [names.get(way.cluster), names.get(way.details)];
         (endpoint(way.dest), endpoint(way.host), way.flags.bits(), way.status, rest)
     }
 

@@ -11,7 +11,7 @@ use crate::history::Caller;
 use crate::ledger::Ledger;
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::{Span, duration};
-use crate::names::{Sym, workload};
+use crate::names::{Sym, shown, workload};
 use crate::topology::{Tenant, Topology};
 
 impl Claims<'_> {
@@ -35,17 +35,14 @@ impl Claims<'_> {
     /// Who serves a way: on the client's side its cluster's service, else whose address it is.
     pub(crate) fn served_by(&self, seen: &Seen<'_>) -> String {
         match seen.cluster.direction {
-            Direction::Outbound if !seen.cluster.host.is_empty() => {
-                String::from_utf8_lossy(seen.cluster.host).into_owned()
-            }
+            Direction::Outbound if !seen.cluster.host.is_empty() => shown(seen.cluster.host).into_owned(),
             _ => self.owner_of(seen),
         }
     }
 
     /// The endpoints that were chosen.
     pub(crate) fn hosts(&self, ways: &[Seen<'_>]) -> String {
-        let hosts: BTreeSet<String> = ways.iter().map(|seen| self.show(seen.way.host)).collect();
-        list(hosts)
+        self.addresses(ways.iter().map(|seen| seen.way.host))
     }
 
     /// The service or pod that an endpoint belongs to, in one word; else its address.
@@ -219,8 +216,13 @@ impl Claims<'_> {
 
     /// The destinations of a group, sorted, as one phrase.
     pub(crate) fn destinations(&self, ways: &[Seen<'_>]) -> String {
-        let names: BTreeSet<String> =
-            ways.iter().map(|seen| seen.way.dest.show(&self.ledger.names).to_string()).collect();
+        self.addresses(ways.iter().map(|seen| seen.way.dest))
+    }
+
+    /// Addresses, each once, sorted by their text, as one phrase.
+    fn addresses(&self, endpoints: impl Iterator<Item = Endpoint>) -> String {
+        let distinct: BTreeSet<Endpoint> = endpoints.collect();
+        let names: BTreeSet<String> = distinct.into_iter().map(|endpoint| self.show(endpoint)).collect();
         list(names)
     }
 
@@ -294,7 +296,7 @@ pub fn source(ledger: &Ledger, topology: &Topology, way: &Way) -> String {
 /// The workload of the pod with an address.
 pub fn workload_at(ledger: &Ledger, topology: &Topology, ip: Ip) -> Option<String> {
     let (namespace, pod) = topology.pod_of(ip)?;
-    Some(qualified(ledger, namespace, &String::from_utf8_lossy(workload(ledger.names.get(pod)))))
+    Some(qualified(ledger, namespace, &shown(workload(ledger.names.get(pod)))))
 }
 
 fn qualified(ledger: &Ledger, namespace: Sym, name: &str) -> String {
