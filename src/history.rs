@@ -97,7 +97,7 @@ impl History {
         for (way, client, spans) in ledger.clients() {
             clients.entry(way).or_default().push((client, spans));
         }
-        let mut ways: BTreeMap<(Caller, Endpoint), Vec<Used<'_>>> = BTreeMap::new();
+        let mut used: Vec<(Caller, Used<'_>)> = Vec::new();
         for (number, way, entry) in ledger.iter() {
             if way.side != Side::Outbound || way.protocol != Protocol::Tcp || way.dest.is_none() {
                 continue;
@@ -107,21 +107,26 @@ impl History {
                 continue;
             }
             if Direction::of(ledger.names.get(way.cluster)).is_outbound() {
-                ways.entry((Caller::of(way), way.dest)).or_default().push((number, way, entry));
+                used.push((Caller::of(way), (number, way, entry)));
             }
         }
-        ways.retain(|_, ways| ways.iter().any(|(_, way, _)| way.cluster != ways[0].1.cluster));
+        let key = |(caller, (_, way, _)): &(Caller, Used<'_>)| (*caller, way.dest);
+        used.sort_by_key(key);
         let mut found = Vec::new();
-        for ((caller, dest), ways) in ways {
-            let apart = ways.iter().all(|(number, ..)| clients.contains_key(number));
+        for ways in used.chunk_by(|one, other| key(one) == key(other)) {
+            let (caller, dest) = key(&ways[0]);
+            if ways.iter().all(|(_, (_, way, _))| way.cluster == ways[0].1.1.cluster) {
+                continue;
+            }
+            let apart = ways.iter().all(|(_, (number, ..))| clients.contains_key(number));
             let mut taken: BTreeMap<Ip, BTreeMap<Sym, Taken>> = BTreeMap::new();
-            for (number, way, entry) in ways {
+            for (_, (number, way, entry)) in ways {
                 if !apart {
                     let clusters = taken.entry(Ip::NONE).or_default();
                     clusters.entry(way.cluster).or_default().extend(spans(entry));
                     continue;
                 }
-                for (client, spans) in clients.get(&number).into_iter().flatten().filter(|(ip, _)| *ip != dest.ip()) {
+                for (client, spans) in clients.get(number).into_iter().flatten().filter(|(ip, _)| *ip != dest.ip()) {
                     let clusters = taken.entry(*client).or_default();
                     clusters.entry(way.cluster).or_default().extend(spans.iter().copied());
                 }
