@@ -1,5 +1,6 @@
 //! The tables of traffic: who called what over which cluster, and what each service is like.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::field::value::Micros;
 use crate::ledger::Entry;
 use crate::leg::{Side, Way};
-use crate::names::Sym;
+use crate::names::{self, Names, Sym};
 
 /// A row of the traffic table.
 #[derive(Clone, Debug, Serialize)]
@@ -71,37 +72,38 @@ pub struct Server {
 /// The traffic table.
 pub(super) fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
     let ledger = gathered.ledger;
-    let mut rows: BTreeMap<(String, String, String), Traffic> = BTreeMap::new();
+    // Rows are joined and sorted by the numbers of their texts; a row's own texts are made at the end.
+    let mut texts = Names::default();
+    let mut rows: BTreeMap<[Sym; 3], [u64; 3]> = BTreeMap::new();
     for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.connections > 0) {
         let (source, destination) = ends(gathered, way);
-        let cluster = if way.cluster.is_none() { "-".to_owned() } else { ledger.show(way.cluster).into_owned() };
-        let row = rows.entry((source.clone(), destination.clone(), cluster.clone())).or_insert(Traffic {
-            source,
-            destination,
-            cluster,
-            connections: 0,
-            failures: 0,
-            bytes: 0,
-        });
-        row.connections += counts.connections;
-        row.bytes = row.bytes.saturating_add(counts.bytes);
+        let cluster = if way.cluster.is_none() { "-".into() } else { ledger.show(way.cluster) };
+        let key = [&source, &destination, cluster.as_ref()].map(|text: &str| texts.intern(text.as_bytes()));
+        let [connections, failures, bytes] = rows.entry(key).or_default();
+        *connections += counts.connections;
+        *bytes = bytes.saturating_add(counts.bytes);
         if way.flags.is_failure() || way.status >= 500 {
-            row.failures += counts.connections;
+            *failures += counts.connections;
         }
     }
-    let mut rows: Vec<Traffic> = rows.into_values().collect();
-    rows.sort_by(|a, b| {
-        b.connections
-            .cmp(&a.connections)
-            .then_with(|| (&a.source, &a.destination, &a.cluster).cmp(&(&b.source, &b.destination, &b.cluster)))
-    });
-    rows
+    let ranks = texts.ranks();
+    let mut rows: Vec<([Sym; 3], [u64; 3])> = rows.into_iter().collect();
+    rows.sort_by_cached_key(|(key, [connections, ..])| (Reverse(*connections), key.map(|text| ranks[text.0 as usize])));
+    let row = |([source, destination, cluster], [connections, failures, bytes]): ([Sym; 3], [u64; 3])| Traffic {
+        source: texts.show(source).into_owned(),
+        destination: texts.show(destination).into_owned(),
+        cluster: texts.show(cluster).into_owned(),
+        connections,
+        failures,
+        bytes,
+    };
+    rows.into_iter().map(row).collect()
 }
 
 /// Who called, and what it wanted to reach.
 fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
     let Gathered { ledger, topology, .. } = *gathered;
-    let known = claims::destinations(ledger, topology, way).into_iter().next();
+    let known = claims::destination(ledger, topology, way);
     let destination = known.unwrap_or_else(|| way.dest.show(&ledger.names).to_string());
     if way.side == Side::Inbound {
         return ("(inbound only)".to_owned(), destination);
@@ -130,17 +132,22 @@ struct Sums {
 /// The table of services.
 pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
     let Gathered { ledger, topology, .. } = *gathered;
-    let mut sums: BTreeMap<String, Sums> = BTreeMap::new();
-    let mut hosts: BTreeMap<(Sym, Endpoint), Option<String>> = BTreeMap::new();
+    let mut sums: Vec<Sums> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut hosts: BTreeMap<(Sym, Endpoint), Option<usize>> = BTreeMap::new();
     for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0) {
         // Many ways have the same cluster or server.
         let named = way.side.is_client() && Direction::of(ledger.names.get(way.cluster)) == Direction::Outbound;
         let key = if named { (way.cluster, Endpoint::NONE) } else { (Sym::NONE, way.dest) };
-        let Some(host) = hosts.entry(key).or_insert_with(|| called(gathered, way)) else { continue };
-        if !sums.contains_key(host) {
-            sums.insert(host.clone(), Sums::default());
+        let place = *hosts.entry(key).or_insert_with(|| {
+            let new = sums.len();
+            called(gathered, way).map(|host| *places.entry(host).or_insert(new))
+        });
+        let Some(place) = place else { continue };
+        if place == sums.len() {
+            sums.push(Sums::default());
         }
-        let Some(sum) = sums.get_mut(host) else { continue };
+        let sum = &mut sums[place];
         let failed = way.flags.is_failure() || way.status >= 500;
         sum.connections += counts.connections;
         sum.failures += if failed { counts.connections } else { 0 };
@@ -159,7 +166,8 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
     }
     for (server, requests, inside, service) in ledger.served() {
         let host = topology.service(server).map(|service| topology.host(service));
-        if let Some(sum) = host.and_then(|host| sums.get_mut(&host)) {
+        if let Some(place) = host.and_then(|host| places.get(&host)) {
+            let sum = &mut sums[*place];
             sum.requests += requests;
             sum.inside_millis += inside;
             sum.service_millis += service;
@@ -167,21 +175,23 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
     }
     for (cluster, endpoint, answers) in ledger.answers() {
         let cluster = Cluster::read(ledger.names.get(cluster));
-        let host = String::from_utf8_lossy(cluster.host);
+        let host = names::shown(cluster.host);
         if cluster.direction != Direction::Outbound {
             continue;
         }
-        if let Some(sum) = sums.get_mut(host.as_ref()) {
+        if let Some(place) = places.get(host.as_ref()) {
             let address = endpoint.show(&ledger.names).to_string();
             let pod = topology.pod_of(endpoint.ip()).map(|(_, pod)| ledger.show(pod).into_owned());
             let new = Server { address: address.clone(), pod, connections: 0, bytes: 0 };
-            let server = sum.endpoints.entry(address).or_insert(new);
+            let server = sums[*place].endpoints.entry(address).or_insert(new);
             server.connections += answers.times.count();
             server.bytes = server.bytes.saturating_add(answers.bytes);
         }
     }
-    let mut services: Vec<Service> = sums.into_iter().map(|(service, sums)| sums.service(service)).collect();
-    services.sort_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.service.cmp(&b.service)));
+    let shown = places.into_iter().map(|(service, place)| std::mem::take(&mut sums[place]).service(service));
+    let mut services: Vec<Service> = shown.collect();
+    // Those with as many stay in the order of their names.
+    services.sort_by_key(|service| Reverse(service.connections));
     services
 }
 
@@ -190,7 +200,7 @@ impl Sums {
         let mean = |sum: u64, of: u64| (of > 0).then(|| rounded(sum as f64 / of as f64));
         let minutes = self.last.millis_since(self.first) as f64 / 60_000.0;
         let mut endpoints: Vec<Server> = self.endpoints.into_values().collect();
-        endpoints.sort_by(|a, b| b.connections.cmp(&a.connections).then_with(|| a.address.cmp(&b.address)));
+        endpoints.sort_by_key(|server| Reverse(server.connections));
         Service {
             service,
             connections: self.connections,
@@ -216,7 +226,7 @@ fn called(gathered: &Gathered<'_>, way: &Way) -> Option<String> {
     let Gathered { ledger, topology, .. } = *gathered;
     let cluster = Cluster::read(ledger.names.get(way.cluster));
     if way.side.is_client() && cluster.direction == Direction::Outbound && !cluster.host.is_empty() {
-        return Some(String::from_utf8_lossy(cluster.host).into_owned());
+        return Some(names::shown(cluster.host).into_owned());
     }
     topology.service(way.dest).map(|service| topology.host(service))
 }
