@@ -72,6 +72,39 @@ fn a_configuration_that_is_not_the_one_of_the_log_is_said_to_be_another() {
 }
 
 #[test]
+fn each_connection_says_where_the_configuration_sends_it() {
+    let count = |report: &Value| {
+        let mut said = std::collections::BTreeMap::<String, u64>::new();
+        for connection in report["connection_list"].as_array().unwrap() {
+            let leg =
+                [&connection["outbound"], &connection["inbound"]].into_iter().find(|leg| leg.is_object()).unwrap();
+            let logged = leg["upstream_cluster"].as_str().unwrap_or_default();
+            let predicted = connection["predicted_cluster"].as_str();
+            let prediction = connection["prediction"].as_str().unwrap();
+            match prediction {
+                // Of a connection that no listener took, the log names no cluster.
+                "agrees" => assert!(logged.is_empty() || predicted == Some(logged), "{connection}"),
+                "differs" => assert!(predicted.is_some_and(|predicted| predicted != logged), "{connection}"),
+                _ => assert_eq!((predicted, prediction), (None, "not-covered"), "{connection}"),
+            }
+            let why = connection["prediction_why"].as_str().unwrap_or_default();
+            assert_eq!(connection["prediction_taken"].is_string(), prediction != "not-covered", "{connection}");
+            *said.entry(format!("{prediction} {why}")).or_default() += 1;
+        }
+        said.into_iter().map(|(said, count)| format!("{said} {count}")).collect::<Vec<_>>()
+    };
+    assert_eq!(count(&report(&["--connections", "--mesh", &mesh("mesh")])), ["agrees  105"]);
+    assert_eq!(count(&report(&["--connections", "--mesh", &mesh("mesh/healthy")])), ["agrees  84", "differs  21"]);
+    let one = mesh("mesh/healthy/manager-7948dffbdd-p44xx.json");
+    assert_eq!(
+        count(&report(&["--connections", "--mesh", &one])),
+        ["agrees  72", "differs  21", "not-covered no-dump-of-the-proxy 12"]
+    );
+    let without = report(&["--connections"]);
+    assert!(without["connection_list"][0].get("prediction").is_none(), "nothing was asked");
+}
+
+#[test]
 fn the_text_shows_the_ways_out_and_the_comparison() {
     let shown = text(&run(&[LOG, "--mesh", &mesh("mesh"), "--mesh-after", &mesh("mesh/fixed")]));
     for part in [

@@ -21,6 +21,7 @@ use crate::event::Events;
 use crate::field::{Field, operator};
 use crate::format;
 use crate::ledger::Ledger;
+use crate::replay::Prediction;
 use crate::report::{
     Address, Belonging, Connections, EventGroup, EventLine, Line, Lines, RejectGroup, RejectLine, Report, Server,
     Service, Shown, Tenant, Told, Traffic,
@@ -87,9 +88,15 @@ impl Redactor {
 
     /// A connection.
     pub fn shown(&mut self, shown: Shown) -> Shown {
-        let Shown { outbound, inbound, matched_by, unpaired, findings } = shown;
+        let Shown { outbound, inbound, matched_by, unpaired, prediction, findings } = shown;
         let (outbound, inbound) = (outbound.map(|leg| self.leg(leg)), inbound.map(|leg| self.leg(leg)));
-        Shown { outbound, inbound, matched_by, unpaired, findings }
+        let prediction = prediction.map(|prediction| Prediction {
+            predicted_cluster: prediction
+                .predicted_cluster
+                .map(|ends| ends.split(',').map(|end| self.said(end)).collect::<Vec<_>>().join(",")),
+            ..prediction
+        });
+        Shown { outbound, inbound, matched_by, unpaired, prediction, findings }
     }
 
     /// The report.

@@ -6,6 +6,7 @@
 //! as certain as its routes allow.
 
 mod dumps;
+mod prediction;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use crate::names::Names;
 use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Router, Sni, chain_of};
 use crate::topology::Topology;
 use dumps::Dumps;
+pub use prediction::Prediction;
 
 /// How a way and the configuration go together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub struct Asked {
     pub verdict: Verdict,
     /// The dump that says so, by its place among the proxies; of those that agree the first.
     pub dump: Option<usize>,
+    /// Where that dump sends it, in the word of reports, if it went there.
+    pub end: Option<Box<str>>,
     /// Where else its connections go by the configuration that may come; none without such, or if they stay.
     pub after: Option<BTreeSet<String>>,
 }
@@ -119,10 +123,10 @@ impl<'m> Replayed<'m> {
         self.asked.clear();
         for (_, way, entry) in ledger.iter() {
             let time = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
-            let (verdict, dump) = self.now.ask(way, &dumps.in_force(way, &time), &ledger.names);
+            let asked = self.now.ask(way, &dumps.in_force(way, &time), &ledger.names);
             let after = self.after.as_mut().zip(later.as_ref());
             let after = after.and_then(|(after, dumps)| after.elsewhere(way, &dumps.latest(way), &ledger.names));
-            self.asked.push(Asked { verdict, dump, after });
+            self.asked.push(Asked { after, ..asked });
         }
     }
 
@@ -161,8 +165,9 @@ impl<'m> State<'m> {
     }
 
     /// How a way compares with these dumps, and the one that says so.
-    fn ask(&mut self, way: &Way, dumps: &[usize], names: &Names) -> (Verdict, Option<usize>) {
-        let not = |why| (Verdict::NotAsked(why), None);
+    fn ask(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Asked {
+        let asked = |verdict, dump, end| Asked { verdict, dump, end, after: None };
+        let not = |why| asked(Verdict::NotAsked(why), None, None);
         let question = match question(way, names) {
             Ok(question) => question,
             Err(why) => return not(why),
@@ -176,7 +181,9 @@ impl<'m> State<'m> {
         for dump in dumps {
             let (router, answer) = self.answer(*dump, &question);
             let outcomes = spoken(router, &answer, way);
-            let fitting = outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)).count();
+            let fits = outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way));
+            let end: Option<Box<str>> = fits.clone().next().map(|outcome| outcome.end.word().into());
+            let fitting = fits.count();
             // A line that names a cluster rules out the ends that have none.
             let at_cluster = |end: End<'_>| matches!(end, End::Cluster { .. } | End::Open(_));
             let ruled_out = |outcome: &&Outcome<'m>| !logged.is_empty() && !at_cluster(outcome.end);
@@ -191,15 +198,15 @@ impl<'m> State<'m> {
                 others.extend(ends(&outcomes));
                 continue;
             };
-            known.get_or_insert(*dump);
+            known.get_or_insert((*dump, end));
         }
         match (explained, possible, open) {
             // Of several pods, or dumps, some may not be those that were asked.
-            (Some(dump), ..) => (Verdict::Explained, Some(dump)),
-            (None, Some(dump), _) => (Verdict::Possible, Some(dump)),
-            (None, None, Some(dump)) => (Verdict::Open, Some(dump)),
+            (Some((dump, end)), ..) => asked(Verdict::Explained, Some(dump), end),
+            (None, Some((dump, end)), _) => asked(Verdict::Possible, Some(dump), end),
+            (None, None, Some((dump, _))) => asked(Verdict::Open, Some(dump), None),
             (None, None, None) if dumps.is_empty() => not(Why::NoDump),
-            (None, None, None) => (Verdict::Differs(others), dumps.last().copied()),
+            (None, None, None) => asked(Verdict::Differs(others), dumps.last().copied(), None),
         }
     }
 

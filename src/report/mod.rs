@@ -25,7 +25,7 @@ use crate::ledger::{Evidence, Ledger};
 use crate::pair::Match;
 use crate::reject::Rejects;
 use crate::remedy::Remedy;
-use crate::replay::Replayed;
+use crate::replay::{Prediction, Replayed};
 use crate::scan::Tally;
 use crate::topology::{Alone, Topology};
 
@@ -86,6 +86,9 @@ pub struct Shown {
     pub matched_by: Option<&'static str>,
     /// Why there is only one leg.
     pub unpaired: Option<&'static str>,
+    /// What the configuration of the leading leg's proxy says; none without `--mesh`.
+    #[serde(flatten)]
+    pub prediction: Option<Prediction>,
     /// Names of the findings that it belongs to.
     pub findings: Vec<&'static str>,
 }

@@ -14,6 +14,7 @@ use crate::leg::{Leg, Protocol, Side};
 use crate::names::{Sym, workload};
 use crate::pair::{self, Connection};
 use crate::record::{Kept, Spans};
+use crate::replay::Prediction;
 use crate::report::{Inputs, Shown};
 use crate::scan::Shelved;
 use crate::sinks::leg_object;
@@ -52,6 +53,7 @@ impl Pass<'_> {
             inbound: connection.inbound.map(|leg| self.leg(&leg)),
             matched_by: connection.matched.map(pair::Match::name),
             unpaired,
+            prediction: self.prediction(connection),
             findings,
         }
     }
@@ -70,9 +72,15 @@ impl Pass<'_> {
         (findings, alone.map(|leg| why(leg).name()))
     }
 
+    /// What the configuration says of it, by the leg that tells.
+    fn prediction(&self, connection: &Connection) -> Option<Prediction> {
+        self.replayed.as_ref()?.prediction(connection.leading()?.way)
+    }
+
     /// Shows a connection as a row.
     fn row(&mut self, connection: &Connection) -> io::Result<()> {
         let (findings, unpaired) = self.told(connection);
+        let predicted = self.prediction(connection);
         let mut held = |leg: Option<Leg>| {
             let line = self.closing.held.take(leg?.kept)?.record?;
             Some((leg?, line.record.spans(), line))
@@ -81,6 +89,8 @@ impl Pass<'_> {
         let known = Known {
             matched_by: connection.matched.map(pair::Match::name),
             unpaired,
+            prediction: predicted.as_ref().map(|predicted| predicted.prediction),
+            predicted_cluster: predicted.and_then(|predicted| predicted.predicted_cluster).unwrap_or_default(),
             findings: findings.join(","),
             ..connection.leading().map(|leg| self.known(&leg)).unwrap_or_default()
         };

@@ -19,6 +19,10 @@ pub struct Known {
     pub destination: String,
     /// The cluster that the destination would have had, where another one took the connection.
     pub expected_cluster: String,
+    /// Where the configuration sends it: a cluster or the word of another end, several joined by commas.
+    pub predicted_cluster: String,
+    /// How that compares with the log; none without configuration.
+    pub prediction: Option<&'static str>,
     /// Names of the findings that it belongs to.
     pub findings: String,
 }
@@ -116,6 +120,28 @@ pub(super) const OWN: &[(Column, Reads)] = &[
             "topology",
         ),
         |row| Cell::text(&row.known.expected_cluster),
+    ),
+    (
+        column(
+            "predicted_cluster",
+            Kind::Text,
+            "",
+            "where the configuration sends the leading leg: a cluster, or another end as `no-chain`; several joined by commas",
+            "there is no `--mesh`, or it could not be asked",
+            "replay",
+        ),
+        |row| Cell::text(&row.known.predicted_cluster),
+    ),
+    (
+        column(
+            "prediction",
+            Kind::Text,
+            "",
+            "how that compares with the log: agrees, possible (one of several ways, by what the client sent), differs, not-covered",
+            "there is no `--mesh`",
+            "replay",
+        ),
+        |row| Cell::of(row.known.prediction, Cell::text),
     ),
     (
         column(
