@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::tool::{json, path, run, run_with};
+use crate::tool::{json, path, run, run_with, text};
 
 /// A folder of a test's own, removed at its end.
 struct Folder(PathBuf);
@@ -155,6 +155,67 @@ fn reports_of_a_cluster_read_as_they_are() {
         let report = json(&run(&[&ARGUMENTS[..], &[&folder.0.join(name).display().to_string()]].concat()));
         assert_eq!(told(&report), expected(), "{name} as a folder");
     }
+}
+
+/// The bug report of the proof: the log of one proxy holds those of all, and each pod has a dump of each phase.
+fn bug_report_of_the_proof() -> Vec<(String, Vec<u8>)> {
+    let read = |file: &str| std::fs::read(path(&format!("samples/proof/{file}"))).unwrap();
+    let pods = ["manager-7948dffbdd-p44xx", "manager-7948dffbdd-sh7rx", "app-6c9f7d5b8-x2x7q", "idle-5f6d9c7b4-9k2lm"];
+    let mut members = vec![("bug-report/proof.log".to_owned(), read("proof.log"))];
+    for (phase, pod) in ["healthy", "externalname", "fixed"].iter().flat_map(|phase| pods.map(|pod| (phase, pod))) {
+        let folder = format!("bug-report/proxies/{phase}/{pod}");
+        members.push((format!("{folder}/config_dump"), read(&format!("mesh/{phase}/{pod}.json"))));
+        members.push((format!("{folder}/clusters"), read(&format!("mesh/{phase}/{pod}.clusters.json"))));
+    }
+    members
+}
+
+#[test]
+fn a_report_of_a_cluster_holds_its_own_configuration() {
+    let folder = Folder::new("beside");
+    let log = "samples/proof/proof.log";
+    let given = json(&run(&["-o", "json", log, "--mesh", "samples/proof/mesh"]));
+    assert_eq!((&given["mesh"]["compared"]["explained"], &given["mesh"]["beside_logs"]), (&183.into(), &false.into()));
+    let mut members = bug_report_of_the_proof();
+    for (name, bytes) in [("logs/r.tar.gz", gzip(&tar(&members))), ("logs/r.zip", zip(&members))] {
+        let file = folder.file(name, &bytes);
+        let output = run(&["-o", "json", &file]);
+        let report = json(&output);
+        assert_eq!(
+            (&report["mesh"]["compared"], output.status.code()),
+            (&given["mesh"]["compared"], Some(0)),
+            "{name}"
+        );
+        assert_eq!(report["mesh"]["beside_logs"], true, "{name}");
+        assert!(text(&run(&[&file])).contains("Mesh   12 dumps found beside the logs, 183 lines compared"), "{name}");
+        // As `--mesh` it is the same, and what is given goes before what lies there.
+        let report = json(&run(&["-o", "json", log, "--mesh", &file]));
+        assert_eq!(report["mesh"]["compared"], given["mesh"]["compared"], "{name}");
+        let report = json(&run(&["-o", "json", &file, "--mesh", "samples/proof/mesh/healthy"]));
+        assert_eq!(
+            (&report["mesh"]["compared"]["differs"], &report["mesh"]["beside_logs"]),
+            (&21.into(), &false.into())
+        );
+    }
+    for (name, bytes) in &members {
+        folder.file(name, bytes);
+    }
+    let report = json(&run(&["-o", "json", &folder.0.join("bug-report").display().to_string()]));
+    assert_eq!(report["mesh"]["compared"], given["mesh"]["compared"]);
+    // A dump that ends in its middle is left out, and the run is fine.
+    for (name, bytes) in &mut members {
+        if name.ends_with("config_dump") {
+            bytes.truncate(bytes.len() * 9 / 10);
+        }
+    }
+    let output = run(&["-o", "json", &folder.file("damaged.tar.gz", &gzip(&tar(&members)))]);
+    let report = json(&output);
+    assert_eq!((&report["mesh"]["compared"]["explained"], output.status.code()), (&0.into(), Some(0)));
+    let wrong = report["mesh"]["left_out"].as_array().unwrap().iter().filter(|part| part["wrong"] == true);
+    assert_eq!(wrong.filter(|part| part["why"].as_str().unwrap().contains("EOF")).count(), 12, "{}", report["mesh"]);
+    // Without any there is no comparison.
+    let report = json(&run(&["-o", "json", &folder.file("plain.tar", &tar(&members[..1]))]));
+    assert!(report["mesh"].is_null(), "{}", report["mesh"]);
 }
 
 #[test]

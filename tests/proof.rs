@@ -132,6 +132,19 @@ fn a_redacted_report_has_neither_names_nor_manifests() {
 }
 
 #[test]
+fn a_dump_that_powershell_wrote_is_read() {
+    let name = "manager-7948dffbdd-p44xx.json";
+    let folder = tempfile::tempdir().unwrap();
+    let plain = std::fs::read_to_string(path(&mesh("mesh/healthy")).join(name)).unwrap();
+    let wide: Vec<u8> = format!("\u{feff}{plain}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let file = folder.path().join(name);
+    std::fs::write(&file, wide).unwrap();
+    let compared = |file: &str| report(&["--mesh", file])["mesh"]["compared"].clone();
+    assert_eq!(compared(file.to_str().unwrap()), compared(&mesh(&format!("mesh/healthy/{name}"))));
+    assert_eq!(compared(file.to_str().unwrap())["explained"], 123);
+}
+
+#[test]
 fn configuration_that_cannot_be_read_is_trouble() {
     for (file, said) in [("samples/proof/none.json", "none.json"), (LOG, "proof.log")] {
         let output = run(&[LOG, "--mesh", file]);

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use super::input::Input;
 use super::wanted::Wanted;
-use super::{Given, INTERRUPTED, configuration, ending, expectations, notice, read};
+use super::{Given, INTERRUPTED, configuration, ending, expectations, notice};
 use crate::export::{Form, Key, Place, Wish};
 use crate::run::{Pass, Settings};
 use crate::table::{Selection, Table};
@@ -71,7 +72,7 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
     }
     let wishes = wishes(arguments)?;
     let to_stdout = arguments.to.as_os_str() == "-";
-    let settings = Settings {
+    let mut settings = Settings {
         expect: arguments.expect.as_deref().map(expectations).transpose()?,
         mesh: configuration(&arguments.mesh)?,
         window: arguments.wanted.window()?,
@@ -85,8 +86,10 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
         ..Settings::plain(arguments.given.formats()?, arguments.threads)
     };
     let export = crate::export::Export::open(wishes)?;
+    let input = Input::open(&arguments.files, stop)?;
+    settings.mesh = settings.mesh.or_else(|| input.configuration(&arguments.files, stop));
     let mut pass = Pass::new(&settings, Box::new(export));
-    read(&mut pass, &arguments.files, stop)?;
+    input.read(&mut pass, stop)?;
     let report = pass.finish(stop.load(Ordering::Relaxed))?;
     let code = ending(None, &report);
     if report.interrupted && !to_stdout {

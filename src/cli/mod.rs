@@ -4,6 +4,7 @@ mod explain;
 #[cfg(feature = "export")]
 mod export;
 mod formats;
+mod input;
 mod learn;
 mod lint;
 mod merge;
@@ -28,11 +29,11 @@ use crate::mesh::{self, Mesh};
 use crate::pair;
 use crate::redact::Redactor;
 use crate::report::Report;
-use crate::run::{Pass, Settings, batch, live};
+use crate::run::{Pass, Settings};
 use crate::sinks::{self, Output, Style};
-use crate::source::expand::{self, Expanded};
 use crate::state;
 use crate::table::Table;
+use input::Input;
 use wanted::Wanted;
 
 /// Reads Envoy and Istio access logs, pairs both legs of every connection, and says which connections went
@@ -279,35 +280,23 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let stop = stop_signal()?;
     let asked = &arguments.asked;
-    let settings = Settings {
+    let mut settings = Settings {
         pairing: pair::Options::within(arguments.memory.saturating_mul(1 << 20)),
         window: arguments.wanted.window()?,
         filter: arguments.wanted.filter(Table::Legs)?,
         threads: arguments.threads,
         ..asked.settings(arguments.given.formats()?)?
     };
+    let input = Input::open(&arguments.files, &stop)?;
+    settings.mesh = settings.mesh.or_else(|| input.configuration(&arguments.files, &stop));
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(asked.output, out, arguments.connections, style(asked.color));
     let mut pass = Pass::new(&settings, sink);
-    read(&mut pass, &arguments.files, &stop)?;
+    input.read(&mut pass, &stop)?;
     let interrupted = stop.load(Ordering::Relaxed);
     asked.save(&mut pass, interrupted);
     let report = pass.finish(interrupted)?;
     Ok(ending(asked.fail_on, &report))
-}
-
-/// Reads what was named, or standard input: a stream as it comes, files side by side.
-fn read(pass: &mut Pass<'_>, files: &[PathBuf], stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
-    let stdin = [PathBuf::from("-")];
-    let files = if files.is_empty() { &stdin[..] } else { files };
-    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
-        anyhow::bail!("standard input can be read only once");
-    }
-    match files {
-        [only] if expand::is_stream(only) => live::run(pass, only, stop)?,
-        files => batch::run(pass, Expanded::of(files, stop), stop)?,
-    }
-    Ok(())
 }
 
 /// The mesh's configuration in some files, if there are any.

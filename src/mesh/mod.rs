@@ -26,6 +26,8 @@ pub struct Mesh {
     pub objects: Objects,
     /// What was not used, and why: parts of dumps, by file and place.
     pub left_out: Vec<LeftOut>,
+    /// It lay beside the logs, in a bug report or must-gather, and was not given with `--mesh`.
+    pub beside_logs: bool,
 }
 
 /// A part of a file that was not used.

@@ -7,7 +7,7 @@ use crate::report::{After, Difference, Mesh, Move, Proxy};
 impl Redactor {
     /// The configuration that was given, and how the log compares with it.
     pub(super) fn mesh(&mut self, mesh: Mesh) -> Mesh {
-        let Mesh { proxies, left_out, compared, differences, after } = mesh;
+        let Mesh { proxies, beside_logs, left_out, compared, differences, after } = mesh;
         let proxy = |row: Proxy| {
             let Proxy { pod, namespace, taken, version, files, listeners, clusters, endpoints } = row;
             Proxy {
@@ -59,6 +59,6 @@ impl Redactor {
             };
             After { asked, elsewhere, moves: moves.into_iter().map(one).collect() }
         });
-        Mesh { proxies, left_out, compared, differences, after }
+        Mesh { proxies, beside_logs, left_out, compared, differences, after }
     }
 }

@@ -15,6 +15,8 @@ use crate::replay::{Replayed, Verdict, Why};
 pub struct Mesh {
     /// Whose dumps there are, by namespace and pod.
     pub proxies: Vec<Proxy>,
+    /// The configuration lay beside the logs, in a bug report or must-gather, and was not given with `--mesh`.
+    pub beside_logs: bool,
     /// Parts of the files that were not used.
     pub left_out: Vec<LeftOut>,
     /// Lines by how they compare.
@@ -124,6 +126,7 @@ pub(super) fn mesh(gathered: &Gathered<'_>) -> Option<Mesh> {
     });
     Some(Mesh {
         proxies: proxies.collect(),
+        beside_logs: replayed.mesh.beside_logs,
         left_out: replayed.mesh.left_out.clone(),
         compared: compared(gathered, replayed),
         differences: differences(gathered, replayed),

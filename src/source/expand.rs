@@ -59,6 +59,9 @@ const SKIPPED: &[(&str, Tells)] = &[
     ("picture or program", |parts| parts.ends_with(&[".png", ".jpg", ".svg", ".html", ".pdf", ".so", ".exe", ".md"])),
 ];
 
+/// The reasons above that say what a mesh was told.
+const CONFIGURATION: [&str; 3] = ["proxy state", "cluster state", "configuration"];
+
 type Tells = fn(&Parts<'_>) -> bool;
 
 /// A path in parts.
@@ -88,6 +91,11 @@ fn skip(path: &str) -> Option<&'static str> {
     let folders = root.map_or(folders.clone(), |root| folders[root + 1..].to_vec());
     let parts = Parts { folders, file, in_bug_report: root.is_some() };
     SKIPPED.iter().find(|(_, tells)| tells(&parts)).map(|(reason, _)| *reason)
+}
+
+/// Whether a file that lies beside logs holds what the mesh was told, as far as its path says.
+pub(crate) fn is_configuration(path: &str) -> bool {
+    skip(path).is_some_and(|reason| CONFIGURATION.contains(&reason))
 }
 
 /// Why a file is left out that is read under another name.
@@ -135,6 +143,11 @@ impl Expanded {
             }
         }
         found
+    }
+
+    /// Whether there is configuration among what was left out.
+    pub fn has_configuration(&self) -> bool {
+        self.skipped.keys().any(|reason| CONFIGURATION.contains(reason))
     }
 
     /// The one source that can be read only once, if that is all there is. Its name and place stay behind.

@@ -19,10 +19,6 @@ pub(super) fn file(name: &str, bytes: Bytes, parts: &mut Parts) -> Result<(), Tr
     let io = |error| Trouble::Io { file: name.to_owned(), error };
     let syntax = |syntax: Syntax| syntax.of(name);
     let (head, mut bytes) = peek(bytes, HEAD).map_err(io)?;
-    if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
-        let what = "is UTF-16, as PowerShell writes it: save it as UTF-8".to_owned();
-        return Err(syntax(Syntax { line: 1, column: 1, what }));
-    }
     if head.starts_with(BOM) {
         io::copy(&mut bytes.by_ref().take(BOM.len() as u64), &mut io::sink()).map_err(io)?;
     }

@@ -30,7 +30,7 @@ mod whose;
 mod yaml;
 mod ztunnel;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -75,9 +75,17 @@ pub enum Trouble {
 /// What is looked for in folders and archives, told by paths; most is told by content later.
 const WANTED: Wanted = Wanted { name: "configuration", leaves_out };
 
+/// The same beside logs: only what no one reads as a log.
+const BESIDE: Wanted = Wanted { name: "configuration", leaves_out: |path| leaves_out(path).or(is_log(path)) };
+
+fn is_log(path: &str) -> Option<&'static str> {
+    (!expand::is_configuration(path)).then_some("logs")
+}
+
 /// Files that are large, many, or secret.
 fn leaves_out(path: &str) -> Option<&'static str> {
-    let path = path.to_lowercase();
+    // Where an archive lies says nothing of what it holds.
+    let path = path.split_once('!').map_or(path, |(_, member)| member).to_lowercase();
     let file = path.rsplit(['/', '!']).next().unwrap_or_default();
     let under = |folder: &str| path.split(['/', '!']).any(|part| part == folder);
     if file.contains(".log") || under("logs") || under("pod_logs") {
@@ -110,20 +118,36 @@ pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
         }
         mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why: trouble.into(), wrong: true });
     }
-    // What is read once although it was named twice is not left out.
-    for (what, count) in expanded.skipped.into_iter().filter(|(what, _)| *what != expand::AGAIN) {
-        let why = format!("{what}: {count} files in folders and archives").into();
-        mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why, wrong: false });
-    }
-    let threads = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
-    let threads = threads.map_err(|error| Trouble::Unreadable(format!("no threads to read with: {error}")))?;
-    let read: Vec<One> = threads.install(|| expanded.sources.into_par_iter().map(one).collect());
-    let known = choose(read, &named, &mut mesh.left_out)?;
+    mesh.skipped(expanded.skipped);
+    let known = choose(all(expanded.sources)?, &named, &mut mesh.left_out)?;
     if let Some(empty) = paths.iter().find(|path| path.exists() && !holds(path, &known)) {
         return Err(Trouble::Unknown(empty.display().to_string()));
     }
     mesh.of(known);
     Ok(mesh)
+}
+
+/// Reads the configuration that lies beside logs in these folders and archives: a bug report has its proxies' dumps, a
+/// must-gather the cluster's objects. None if there is nothing that we know, not even damaged; that is left out.
+pub fn beside(logs: &[PathBuf], stop: &AtomicBool) -> Option<Mesh> {
+    let mut expanded = Expanded::wanting(BESIDE, logs, stop);
+    // Logs that were named themselves.
+    expanded.sources.retain(|source| expand::is_configuration(&source.name));
+    let mut mesh = Mesh { beside_logs: true, ..Mesh::default() };
+    mesh.skipped(expanded.skipped);
+    let known = choose(all(expanded.sources).ok()?, &BTreeSet::new(), &mut mesh.left_out).ok()?;
+    if known.is_empty() && !mesh.left_out.iter().any(|part| part.wrong) {
+        return None;
+    }
+    mesh.of(known);
+    Some(mesh)
+}
+
+/// Reads files side by side.
+fn all(sources: Vec<Source>) -> Result<Vec<One>, Trouble> {
+    let threads = rayon::ThreadPoolBuilder::new().stack_size(STACK).build();
+    let threads = threads.map_err(|error| Trouble::Unreadable(format!("no threads to read with: {error}")))?;
+    Ok(threads.install(|| sources.into_par_iter().map(one).collect()))
 }
 
 /// One file, read up to its end or to what is wrong with it.
@@ -182,6 +206,14 @@ fn holds(path: &Path, known: &[(Box<str>, Parts)]) -> bool {
 }
 
 impl Mesh {
+    /// Notes how many files of which kinds were not looked at. What is read once although it was named twice is not left out.
+    fn skipped(&mut self, skipped: BTreeMap<&'static str, u64>) {
+        for (what, count) in skipped.into_iter().filter(|(what, _)| *what != expand::AGAIN) {
+            let why = format!("{what}: {count} files in folders and archives").into();
+            self.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why, wrong: false });
+        }
+    }
+
     fn of(&mut self, mut files: Vec<(Box<str>, Parts)>) {
         for (name, parts) in &mut files {
             self.left_out.extend(std::mem::take(&mut parts.notes).into_left_out(name));

@@ -42,6 +42,7 @@ impl<W: Write> Text<W> {
         let compared = &mesh.compared;
         let asked = compared.explained + compared.possible + compared.differs + compared.open;
         let dumps = plural(mesh.proxies.len() as u64, "dump");
+        let whence = if mesh.beside_logs { " found beside the logs" } else { "" };
         let parts: Vec<String> = [
             (compared.explained, "explained"),
             (compared.possible, "possible, by what was sent"),
@@ -53,7 +54,7 @@ impl<W: Write> Text<W> {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
         let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        self.row("Mesh", &format!("{dumps}, {} compared{parts}", plural(asked, "line")))?;
+        self.row("Mesh", &format!("{dumps}{whence}, {} compared{parts}", plural(asked, "line")))?;
         for (why, count) in &compared.not_asked {
             self.row("", &format!("{count} not compared: {why}"))?;
         }
