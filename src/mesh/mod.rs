@@ -8,6 +8,7 @@ pub mod objects;
 pub mod policy;
 pub mod protocol;
 pub mod read;
+pub mod scope;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

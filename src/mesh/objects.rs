@@ -176,6 +176,8 @@ pub struct Sidecar {
     pub selector: BTreeMap<Box<str>, Box<str>>,
     /// Hosts that its egress listeners know: `./*`, `shop/*`, `*/web.shop.svc.cluster.local`.
     pub egress_hosts: Vec<Box<str>>,
+    /// The place of its first egress listener that is for every port; none if there is none.
+    pub every_port: Option<usize>,
     /// It declares ingress listeners, which replace those of services.
     pub has_ingress: bool,
     /// Its own `outboundTrafficPolicy.mode`; empty for the mesh's.

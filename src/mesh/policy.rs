@@ -12,23 +12,72 @@ const ROOT: &str = "istio-system";
 /// What is so where no object says anything.
 const DEFAULT: &str = "PERMISSIVE";
 
-/// The mode of a port of pods with these labels: what is said for the port, for the workload, for its namespace, for the
-/// mesh, whichever comes first. Of several objects of one scope the oldest counts.
+/// What decides the mode of a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided<'o> {
+    /// The object.
+    pub by: &'o PeerAuthentication,
+    /// `STRICT`, `PERMISSIVE`, `DISABLE`.
+    pub mode: &'o str,
+    /// For whom it says so.
+    pub scope: Scope,
+}
+
+/// For whom a PeerAuthentication says something, the nearest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One port of the pods that it selects.
+    Port,
+    /// The pods that it selects.
+    Workload,
+    /// Its namespace.
+    Namespace,
+    /// The whole mesh.
+    Mesh,
+}
+
+/// The mode of a port of pods with these labels; what is so by default where no object says anything.
 pub fn mode<'o>(objects: &'o Objects, namespace: &str, labels: &BTreeMap<Box<str>, Box<str>>, port: u16) -> &'o str {
-    let mut all: Vec<&PeerAuthentication> = objects.peer_authentications.iter().collect();
-    all.sort_by_key(|policy| (policy.meta.created, &policy.meta.name));
-    let of =
-        |scope: &str| all.iter().copied().filter(move |policy| *policy.meta.namespace == *scope).collect::<Vec<_>>();
-    let (own, root) = (of(namespace), of(ROOT));
-    let workload = own.iter().find(|policy| !policy.selector.is_empty() && selects(&policy.selector, labels));
-    let wide = |policies: &[&'o PeerAuthentication]| policies.iter().copied().find(|policy| policy.selector.is_empty());
+    decided(objects, namespace, labels, port).map_or(DEFAULT, |decided| decided.mode)
+}
+
+/// What is said for the port, for the workload, for its namespace, for the mesh, whichever comes first. Of several objects
+/// of one scope the oldest counts. None where no object says anything.
+pub fn decided<'o>(
+    objects: &'o Objects,
+    namespace: &str,
+    labels: &BTreeMap<Box<str>, Box<str>>,
+    port: u16,
+) -> Option<Decided<'o>> {
+    let workload = for_workload(objects, namespace, labels);
+    let wide = |scope: &str| oldest(objects, scope, |policy| policy.selector.is_empty());
+    let own = wide(namespace).filter(|_| namespace != ROOT);
     let said = [
-        workload.and_then(|policy| policy.ports.get(&port)),
-        workload.map(|policy| &policy.mode),
-        wide(&own).map(|policy| &policy.mode),
-        wide(&root).map(|policy| &policy.mode),
+        workload.and_then(|by| Some((by, by.ports.get(&port)?, Scope::Port))),
+        workload.map(|by| (by, &by.mode, Scope::Workload)),
+        own.map(|by| (by, &by.mode, Scope::Namespace)),
+        wide(ROOT).map(|by| (by, &by.mode, Scope::Mesh)),
     ];
-    said.into_iter().flatten().find(|mode| !mode.is_empty()).map_or(DEFAULT, |mode| mode)
+    let mut said = said.into_iter().flatten().filter(|(_, mode, _)| !mode.is_empty());
+    said.next().map(|(by, mode, scope)| Decided { by, mode, scope })
+}
+
+/// The object that selects pods with these labels.
+pub fn for_workload<'o>(
+    objects: &'o Objects,
+    namespace: &str,
+    labels: &BTreeMap<Box<str>, Box<str>>,
+) -> Option<&'o PeerAuthentication> {
+    oldest(objects, namespace, |policy| !policy.selector.is_empty() && selects(&policy.selector, labels))
+}
+
+fn oldest<'o>(
+    objects: &'o Objects,
+    namespace: &str,
+    fits: impl Fn(&PeerAuthentication) -> bool,
+) -> Option<&'o PeerAuthentication> {
+    let own = objects.peer_authentications.iter().filter(|policy| *policy.meta.namespace == *namespace);
+    own.filter(|policy| fits(policy)).min_by_key(|policy| (policy.meta.created, &policy.meta.name))
 }
 
 /// The pods behind a service.
@@ -56,7 +105,7 @@ pub fn rule_for<'o>(objects: &'o Objects, host: &str) -> Option<&'o DestinationR
 }
 
 /// Whether labels have all that a selector asks for.
-fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+pub(super) fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
@@ -107,10 +156,15 @@ mod tests {
             ..Objects::default()
         };
         assert_eq!(mode(&objects, "other", &labels("x"), 80), "STRICT");
+        assert_eq!(mode(&objects, "istio-system", &labels("x"), 80), "STRICT");
         assert_eq!(mode(&objects, "data", &labels("x"), 80), "STRICT");
         assert_eq!(mode(&objects, "shop", &labels("x"), 80), "PERMISSIVE");
         assert_eq!(mode(&objects, "shop", &labels("db"), 6379), "DISABLE");
         assert_eq!(mode(&objects, "shop", &labels("db"), 80), "PERMISSIVE");
         assert_eq!(mode(&Objects::default(), "shop", &labels("db"), 80), "PERMISSIVE");
+        let scope = |namespace, app| decided(&objects, namespace, &labels(app), 6379).map(|decided| decided.scope);
+        assert_eq!(scope("shop", "db"), Some(Scope::Port));
+        assert_eq!(scope("shop", "x"), Some(Scope::Namespace));
+        assert_eq!(scope("data", "x"), Some(Scope::Mesh));
     }
 }

@@ -40,8 +40,11 @@ pub(super) fn sidecar(node: &Node, meta: Meta) -> Read<'_, Sidecar> {
     };
     if let Some(spec) = node.get("spec")? {
         found.has_ingress = !spec.list("ingress")?.is_empty();
-        for egress in spec.list("egress")? {
+        for (place, egress) in spec.list("egress")?.iter().enumerate() {
             found.egress_hosts.extend(egress.texts("hosts")?);
+            if found.every_port.is_none() && egress.get("port")?.is_none() {
+                found.every_port = Some(place);
+            }
         }
     }
     Ok(found)
