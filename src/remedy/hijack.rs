@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Remedy;
-use super::manifest::{entry, headless, is_plain, kubectl, sidecar};
+use super::manifest::{entry, is_plain, kubectl, sidecar};
+use super::port::members;
 use crate::mesh::objects::{Resolution, Service};
 
 /// A catch-all listener, and whom it hurts.
@@ -70,7 +71,7 @@ pub fn hijack(of: &Hijack<'_>) -> Vec<Remedy> {
         ways.extend(for_service_entry(of));
     }
     ways.push(export_to(of));
-    ways.extend(of.victims.iter().filter_map(|victim| members(of, victim)));
+    ways.extend(of.victims.iter().filter_map(|victim| members(victim, &BTreeSet::from([of.port]))));
     ways.extend(scopes(of));
     if external_name {
         ways.extend(replace(of));
@@ -153,23 +154,6 @@ fn export_to(of: &Hijack<'_>) -> Remedy {
     }
     let annotation = "networking.istio.io/exportTo=.";
     Remedy::new(what, cost, kubectl("annotate", "service", &meta.name, &meta.namespace, annotation))
-}
-
-/// A headless Service: exact listeners outrank the one that catches.
-fn members(of: &Hijack<'_>, victim: &Victim) -> Option<Remedy> {
-    let name = victim.host.split('.').next()?;
-    if !is_plain(name) || !is_plain(&victim.namespace) {
-        return None;
-    }
-    let manifest = headless(&format!("{name}-members"), &victim.namespace, &victim.selector, ("tcp-members", of.port));
-    Some(Remedy::new(
-        format!(
-            "give the pods of {} a headless Service that lists the port: each gets a listener of its own, and mTLS",
-            victim.host
-        ),
-        "mTLS is all or nothing there: every pod behind it needs a sidecar. Works since Istio 1.4",
-        manifest,
-    ))
 }
 
 /// Sidecars for the callers' namespaces.

@@ -6,13 +6,19 @@
 //! services".
 
 mod catcher;
+mod egress;
 mod hijack;
 mod manifest;
+mod port;
+mod strict;
 
 use serde::Serialize;
 
 pub use catcher::{called, catcher, release};
+pub use egress::{allow_any, registered, shown};
 pub use hijack::{ALIAS, Hijack, Victim, hijack};
+pub use port::{by_name, listed, members};
+pub use strict::{inject, mutual, permissive};
 
 /// A way out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
