@@ -154,3 +154,117 @@ fn configuration_that_cannot_be_read_is_trouble() {
     }
     assert!(path(LOG).exists());
 }
+
+const WAYS_OUT: &str = "samples/ways-out/ways-out.log";
+const DUMPS: &str = "samples/ways-out/mesh";
+const OBJECTS: &str = "samples/ways-out/objects.yaml";
+
+/// The reason of a finding and what its ways out apply, by code and subject.
+fn told(report: &Value, code: &str, subject: &str) -> (String, Vec<String>) {
+    let mut findings = report["findings"].as_array().unwrap().iter();
+    let finding = findings.find(|finding| finding["code"] == code && finding["subject"] == subject).unwrap();
+    let ways = finding["remedies"].as_array().into_iter().flatten();
+    (finding["why"].as_str().unwrap().into(), ways.map(|way| way["apply"].as_str().unwrap().into()).collect())
+}
+
+#[test]
+fn each_cause_that_objects_show_has_its_ways_out_with_real_names() {
+    let report = json(&run(&["-o", "json", WAYS_OUT, "--mesh", DUMPS, "--mesh", OBJECTS]));
+    let expected: [(&str, &str, &str, &[&[&str]]); 5] = [
+        (
+            "R101",
+            "cache.data.svc.cluster.local",
+            "leads to PassthroughCluster",
+            &[
+                &["clusterIP: None", "namespace: data", "app: \"cache\"", "targetPort: 6379"],
+                &["# cache.data.svc.cluster.local:6379 in the place of 10.1.0.20:6379"],
+            ],
+        ),
+        (
+            "R401",
+            "pods of ledger",
+            "with mTLS it would be taken. The PeerAuthentication only-mtls in namespace bank makes it STRICT, for all of its \
+             namespace, created 2026-03-01T09:59:00.000Z, 62 s before the first",
+            &[
+                &["kubectl patch deployment old-report -n legacy", "sidecar.istio.io/inject"],
+                &["clusterIP: None", "namespace: bank", "targetPort: 5432"],
+                &["kind: PeerAuthentication", "namespace: bank", "app: \"ledger\"", "5432:\n      mode: PERMISSIVE"],
+            ],
+        ),
+        (
+            "R103",
+            "cache-0 port 9121",
+            "leads to InboundPassthroughCluster",
+            &[
+                &["kubectl patch service cache -n data", "{\"name\":\"tcp-9121\",\"port\":9121,\"targetPort\":9121}"],
+                &["clusterIP: None", "namespace: data", "targetPort: 9121"],
+            ],
+        ),
+        (
+            "R201",
+            "unregistered destinations of runner",
+            "The outboundTrafficPolicy of the Sidecar narrow in namespace jobs is REGISTRY_ONLY",
+            &[
+                &["kind: ServiceEntry", "namespace: jobs", "- \"203.0.113.25\"", "number: 443"],
+                &["kubectl patch sidecar narrow -n jobs", "ALLOW_ANY"],
+            ],
+        ),
+        (
+            "R201",
+            "cache.data.svc.cluster.local",
+            "The Sidecar narrow in namespace jobs does not list cache.data.svc.cluster.local",
+            &[
+                &[
+                    "kubectl patch sidecar narrow -n jobs",
+                    "/spec/egress/0/hosts/-",
+                    "data/cache.data.svc.cluster.local",
+                ],
+                &["ALLOW_ANY"],
+            ],
+        ),
+    ];
+    for (code, subject, said, ways) in expected {
+        let (why, found) = told(&report, code, subject);
+        assert!(why.contains(said), "{code} {subject}: {why}");
+        assert_eq!(found.len(), ways.len(), "{code} {subject}: {found:?}");
+        for (parts, way) in ways.iter().zip(&found) {
+            assert!(parts.iter().all(|part| way.contains(part)), "{code} {subject}: {parts:?}: {way}");
+        }
+    }
+}
+
+#[test]
+fn without_objects_only_what_dumps_show_has_ways_out() {
+    let report = json(&run(&["-o", "json", WAYS_OUT, "--mesh", DUMPS]));
+    assert_eq!(told(&report, "R103", "cache-0 port 9121").1, Vec::<String>::new());
+    assert_eq!(
+        told(&report, "R201", "cache.data.svc.cluster.local").1,
+        Vec::<String>::new(),
+        "who hides it is not known"
+    );
+    let public = told(&report, "R201", "unregistered destinations of runner").1;
+    assert!(public.len() == 1 && public[0].contains("kind: ServiceEntry"), "{public:?}");
+    assert!(!told(&report, "R401", "pods of ledger").0.contains("PeerAuthentication"));
+}
+
+#[test]
+fn endpoints_are_told_with_their_states() {
+    let stock = "stock.shop.svc.cluster.local";
+    let (why, ways) = told(&json(&run(&["-o", "json", WAYS_OUT, "--mesh", DUMPS, "--mesh", OBJECTS])), "U203", stock);
+    let said = "none of its 3 endpoints is healthy (1 DRAINING and 2 UNHEALTHY). The EndpointSlices of stock in namespace shop \
+                have 0 ready of 2 addresses, and no pod has the labels that it selects, app=stock";
+    assert!(why.contains(said) && ways.is_empty(), "{why}");
+}
+
+#[test]
+fn a_dump_in_which_endpoints_are_healthy_proves_no_lack_of_them() {
+    let folder = std::env::temp_dir().join(format!("logscan-proof-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let dump = std::fs::read_to_string(path(DUMPS).join("web-6c8d7b9f5-bb4bb.json")).unwrap();
+    std::fs::write(folder.join("web-6c8d7b9f5-bb4bb.json"), dump.replacen("\"UNHEALTHY\"", "\"HEALTHY\"", 1)).unwrap();
+    let report = json(&run(&["-o", "json", WAYS_OUT, "--mesh", folder.to_str().unwrap()]));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "U203").unwrap();
+    assert!(finding["why"].as_str().unwrap().contains("its endpoints are healthy there (1 of 3)"), "{finding}");
+    assert_eq!(finding["grade"], "likely");
+}

@@ -3,10 +3,14 @@
 //! A rule looks at the ways that no earlier rule took, groups them by what it calls their subject, and files one finding
 //! for each group.
 
+mod blocked;
+mod by_address;
 mod calls;
 mod change;
 mod deviation;
 mod proof;
+mod refused;
+mod unhealthy;
 mod words;
 
 use std::cell::RefCell;

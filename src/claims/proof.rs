@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::unhealthy::unhealthy;
 use super::{Claims, Seen, Verdict, list, noun, when};
 use crate::cluster::Direction;
 use crate::field::value::Micros;
 use crate::finding::Grade;
+use crate::leg::Side;
 use crate::measure::duration;
 use crate::mesh::Proxy;
-use crate::mesh::objects::Service;
+use crate::mesh::objects::{Meta, Service};
 use crate::remedy::{Hijack, Remedy, Victim, called, catcher, hijack, release};
 use crate::replay::{self, Replayed, Shown};
 use crate::route::{ChainAt, End, How, endpoints};
@@ -36,33 +38,60 @@ impl<'w> Claims<'w> {
         let Some(replayed) = self.replayed.filter(|_| ROUTED.contains(&self.meta.name)) else {
             return (verdict, Vec::new());
         };
-        // A catch-all black-holes some connections beside those that it steals; these show it.
-        let stolen = |seen: &&Seen<'w>| seen.cluster.direction == Direction::Outbound;
+        // A catch-all black-holes some connections beside those that it steals; these show it. Of both ends of a connection
+        // the one that refused it does.
         let caught = CAUGHT.contains(&self.meta.name);
+        let first = |seen: &Seen<'w>| match self.meta.name {
+            _ if caught => seen.cluster.direction == Direction::Outbound,
+            "no-filter-chain" => seen.way.side == Side::Inbound,
+            _ => true,
+        };
+        let rest = ways.iter().filter(|seen| !caught && !first(seen));
         let shown = ways
             .iter()
-            .filter(|seen| !caught || stolen(seen))
+            .filter(|seen| first(seen))
+            .chain(rest)
             .find_map(|seen| replayed.shown(seen.number, seen.way, &self.ledger.names));
         let Some(shown) = shown else {
             verdict.why.push_str(&otherwise(replayed, ways));
             return (verdict, Vec::new());
         };
+        verdict.why.push_str(&landed(&shown));
+        if self.meta.name == "no-healthy-upstream" {
+            let (why, same) = unhealthy(replayed, &shown);
+            verdict.why.push_str(&why);
+            if !same {
+                return (verdict, Vec::new());
+            }
+        }
         verdict.grade = Grade::Proven;
         verdict.check.clear();
-        verdict.why.push_str(&landed(&shown));
         if !caught {
-            return (verdict, Vec::new());
+            let (why, remedies) = self.cause(replayed, &shown, ways);
+            verdict.why.push_str(&why);
+            ready(&mut verdict, &remedies);
+            return (verdict, remedies);
         }
         let End::Cluster { name, .. } = shown.outcome.end else { return (verdict, Vec::new()) };
         let catcher = catcher(replayed.mesh, shown.router.proxy, name);
-        verdict.why.push_str(&made(&catcher, ways));
+        let made = format!(". It is made by the {}{}", called(&catcher), created(&catcher.meta, ways));
+        verdict.why.push_str(&made);
         verdict.why.push_str(&self.visible(replayed, &catcher, ways));
         verdict.why.push_str(&others(replayed, &shown, name));
         let remedies = self.ways_out(replayed, &catcher, &shown, ways);
-        if let Some(first) = remedies.first() {
-            verdict.fix = format!("{}; or another of the ways out, which are ready to apply", first.what);
-        }
+        ready(&mut verdict, &remedies);
         (verdict, remedies)
+    }
+
+    /// What objects add to where the connections of a rule went, as the end of a text, and the ways out.
+    fn cause(&self, replayed: &Replayed<'_>, shown: &Shown<'_, '_>, ways: &[Seen<'w>]) -> (String, Vec<Remedy>) {
+        match self.meta.name {
+            "passthrough-to-service" => (String::new(), self.by_address(replayed, ways)),
+            "inbound-passthrough" => (String::new(), self.undeclared(replayed, ways)),
+            "no-filter-chain" => self.refused(replayed, shown, ways),
+            "black-hole" => self.blocked(replayed, shown, ways),
+            _ => (String::new(), Vec::new()),
+        }
     }
 
     /// Who sees what a catch-all is made of.
@@ -116,6 +145,15 @@ impl<'w> Claims<'w> {
             version: release(&node.version),
             dns_capture: node.dns_capture,
         })
+    }
+}
+
+/// What to do, where there are ways out.
+fn ready(verdict: &mut Verdict, remedies: &[Remedy]) {
+    match remedies {
+        [] => {}
+        [only] => verdict.fix = format!("{}: see the ways out", only.what),
+        [first, ..] => verdict.fix = format!("{}; or another of the ways out, which are ready to apply", first.what),
     }
 }
 
@@ -185,16 +223,15 @@ fn landed(shown: &Shown<'_, '_>) -> String {
     format!(". In the configuration{taken} of {}: {how}{made}{end}", named(proxy))
 }
 
-/// What made a listener, and when: as the end of a text.
-fn made(catcher: &Service, ways: &[Seen<'_>]) -> String {
-    let created = catcher.meta.created.map_or(String::new(), |created| {
+/// When an object was made, as the end of a text; nothing where it does not say.
+pub(super) fn created(meta: &Meta, ways: &[Seen<'_>]) -> String {
+    meta.created.map_or(String::new(), |created| {
         let first = when(ways).first;
         let before = u32::try_from(first.millis_since(created)).ok().filter(|_| first != Micros::NONE);
         let how = before
             .map_or(String::new(), |millis| format!(", {} before the first of these {}", duration(millis), noun(ways)));
         format!(", created {created}{how}")
-    });
-    format!(". It is made by the {}{created}", called(catcher))
+    })
 }
 
 /// A proxy by its pod, or by the file of its dump.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Remedy;
 use super::manifest::{entry, is_plain, kubectl, sidecar};
 use super::port::members;
-use crate::mesh::objects::{Resolution, Service};
+use crate::mesh::objects::{Pod, Resolution, Service};
 
 /// A catch-all listener, and whom it hurts.
 #[derive(Clone, Debug)]
@@ -46,6 +46,18 @@ impl Victim {
             selector: known.map(|service| service.selector.clone()).unwrap_or_default(),
             callers,
         }
+    }
+
+    /// A pod that no Service selects, by the label that says what it is; none if it has none.
+    pub fn of_pod(pod: &Pod) -> Option<Victim> {
+        let known = ["app.kubernetes.io/name", "app"];
+        let label = known.into_iter().find_map(|key| pod.meta.labels.get_key_value(key));
+        label.map(|(key, value)| Victim {
+            host: value.to_string(),
+            namespace: pod.meta.namespace.to_string(),
+            selector: [(key.clone(), value.clone())].into(),
+            callers: BTreeSet::new(),
+        })
     }
 }
 

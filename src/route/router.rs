@@ -13,7 +13,7 @@ use super::http::{Hit, Table, clusters};
 use super::question::{Question, Request};
 use super::seen::{Eyes, Names, Wire, wires};
 use super::upstream::{self, Fate, Tls};
-use crate::mesh::{Chain, Proxy, Route, RouteTo, To};
+use crate::mesh::{Chain, Endpoint, Proxy, Route, RouteTo, To};
 
 /// Follows connections through one proxy. Made once; a question costs microseconds, a repeated one of a [`Replay`] a
 /// look into a table.
@@ -108,6 +108,11 @@ impl<'m> Router<'m> {
     /// What the server's side gets to see of a connection to a cluster: to one of its endpoints, or to all.
     pub fn tls(&self, cluster: &str, endpoint: Option<SocketAddr>) -> Tls<'m> {
         upstream::tls(self.proxy, cluster, endpoint)
+    }
+
+    /// The endpoints of a cluster; none if there is no such cluster, or what was given does not have them.
+    pub fn endpoints(&self, cluster: &str) -> Option<&'m [Endpoint]> {
+        upstream::endpoints(self.proxy, self.proxy.clusters.get(cluster)?)
     }
 
     /// The first decision.
