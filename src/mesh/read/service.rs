@@ -51,6 +51,9 @@ fn service_port(node: &Node) -> Read<'_, Port> {
     })
 }
 
+/// How many ports, addresses and endpoints the hosts of a ServiceEntry may have together.
+const MOST: usize = 1 << 18;
+
 /// A ServiceEntry: a service for each of its hosts.
 pub(super) fn entry<'n>(node: &'n Node, meta: &Meta) -> Read<'n, Vec<Service>> {
     let spec = node.get("spec")?.ok_or_else(|| Wrong::new(node, "has no spec"))?;
@@ -70,6 +73,12 @@ pub(super) fn entry<'n>(node: &'n Node, meta: &Meta) -> Read<'n, Vec<Service>> {
     let external = spec.text("location")? != "MESH_INTERNAL";
     let status = node.get("status")?.map_or(Ok(&[][..]), |status| status.list("addresses"))?;
     let hosts = spec.texts("hosts")?;
+    // Each host gets all the rest, so two long lists would be a product.
+    let rest =
+        addresses.len() + ports.len() + written_endpoints.len() + selector.len() + export_to.len() + status.len();
+    if hosts.len().saturating_mul(rest + meta.labels.len() + 1) > MOST {
+        return Err(Wrong::new(spec, "has more hosts than its ports, addresses and endpoints leave room for"));
+    }
     let mut found = Vec::new();
     for host in hosts {
         // An address is for one host, or for all.

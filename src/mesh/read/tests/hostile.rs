@@ -52,6 +52,19 @@ fn aliases_cannot_blow_a_file_up() {
 }
 
 #[test]
+fn hosts_of_an_entry_are_not_multiplied_without_end() {
+    let list = |item: &str| vec![item; 2000].join(",");
+    let entry = |hosts: &str| {
+        let ports = list(r#"{"number":1}"#);
+        let spec = format!(r#""spec":{{"hosts":[{hosts}],"ports":[{ports}]}}"#);
+        let mesh = read(&[("x", &format!(r#"{{"kind":"ServiceEntry","metadata":{{"name":"a"}},{spec}}}"#))]).unwrap();
+        (mesh.objects.services.len(), mesh.left_out.iter().any(|left| left.why.contains("more hosts than")))
+    };
+    assert_eq!(entry(r#""a","b""#), (2, false));
+    assert_eq!(entry(&list(r#""a""#)), (0, true));
+}
+
+#[test]
 fn what_is_no_text_or_cut_off_is_named_with_its_place() {
     for (content, expected) in [
         (&b"{\"configs\": [{\"a\xff\": 1}]}"[..], "x:1:17: "),
