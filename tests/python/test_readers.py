@@ -96,6 +96,7 @@ def test_the_inputs_say_something_in_every_column(tables: Exported) -> None:
         found = pyarrow.parquet.read_table(tables.file(table, "parquet"))
         empty = {name for name in found.schema.names if found[name].null_count == found.num_rows}
         if tables.folder.name.startswith("formats") and table == "legs":
-            assert not empty
+            # No line of ours is of a mesh of several Kubernetes clusters.
+            assert empty == {"source_cluster", "destination_cluster"}
         if tables.folder.name.startswith("samples"):
             assert not empty or table in ("legs", "connections")
