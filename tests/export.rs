@@ -384,3 +384,26 @@ fn every_column_is_in_the_schema_and_in_the_page() {
         }
     }
 }
+
+#[test]
+fn connections_of_a_stream_are_written_before_it_ends() {
+    use std::io::{BufRead, BufReader, Write};
+    let mut child = logscan(&["export", "--to", "-", "--export-format", "ndjson"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&std::fs::read(crate::tool::path(STORY)).unwrap()).unwrap();
+    let (told, tells) = std::sync::mpsc::channel();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = output.read_line(&mut line);
+        let _ = told.send(line);
+    });
+    let line = tells.recv_timeout(std::time::Duration::from_mins(1));
+    drop(input);
+    child.wait().unwrap();
+    assert!(line.unwrap().contains("\"pairing\""));
+}

@@ -270,6 +270,9 @@ impl<'s> Pass<'s> {
 
     /// For a live run: shows findings that are new, and whole connections.
     fn tick(&mut self) -> io::Result<()> {
+        if !self.pairs {
+            return self.sink.flush();
+        }
         // Counts tell things too, such as an endpoint that died; the pump sees to it that this costs little.
         self.judged = None;
         self.judge();
@@ -283,7 +286,7 @@ impl<'s> Pass<'s> {
                 self.sink.finding(&told)?;
             }
         }
-        if self.sink.wants_connections() {
+        if self.closing.show {
             self.pairer.close_whole(&mut self.closing);
             self.closing.count();
             self.show()?;
