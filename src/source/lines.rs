@@ -2,7 +2,7 @@
 //! container runtime cut (`runtime`). Told by the first of a source's first lines that is of these; everything else passes
 //! through untouched.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 
 use super::document::Document;
 use super::runtime::Runtime;
@@ -13,9 +13,8 @@ pub struct Lines<R> {
     layout: Layout,
     /// What was read and could not be told yet.
     rest: Vec<u8>,
-    /// What is ready to be given out, and how far it was.
-    ready: Vec<u8>,
-    given: usize,
+    /// What is ready to be given out.
+    ready: Cursor<Vec<u8>>,
     ended: bool,
 }
 
@@ -43,7 +42,7 @@ impl<R: Read> Lines<R> {
     /// Reads from `reader`.
     pub fn new(reader: R) -> Lines<R> {
         let layout = Layout::Unknown { lines: 0, bytes: 0 };
-        Lines { reader, layout, rest: Vec::new(), ready: Vec::new(), given: 0, ended: false }
+        Lines { reader, layout, rest: Vec::new(), ready: Cursor::default(), ended: false }
     }
 
     /// Passes lines on until one tells the layout. A whole line is never held back, unless it ends with the bracket of an
@@ -77,7 +76,7 @@ impl<R: Read> Lines<R> {
                 self.layout = Layout::Plain;
                 break;
             };
-            self.ready.extend_from_slice(&rest[..end]);
+            self.ready.get_mut().extend_from_slice(&rest[..end]);
             from += end;
             self.layout = Layout::Unknown { lines: lines + 1, bytes: bytes + end };
         }
@@ -98,9 +97,9 @@ impl<R: Read> Lines<R> {
             piece = std::mem::take(&mut self.rest);
         }
         match &mut self.layout {
-            Layout::Unknown { .. } | Layout::Plain => self.ready.append(&mut piece),
-            Layout::Document(document) => document.push(&piece, self.ended, &mut self.ready),
-            Layout::Runtime(runtime) => runtime.push(&piece, self.ended, &mut self.ready),
+            Layout::Unknown { .. } | Layout::Plain => self.ready.get_mut().append(&mut piece),
+            Layout::Document(document) => document.push(&piece, self.ended, self.ready.get_mut()),
+            Layout::Runtime(runtime) => runtime.push(&piece, self.ended, self.ready.get_mut()),
         }
         Ok(())
     }
@@ -108,22 +107,21 @@ impl<R: Read> Lines<R> {
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.ready.len() {
+        loop {
+            let given = self.ready.read(into)?;
+            if given > 0 || into.is_empty() {
+                return Ok(given);
+            }
             if matches!(self.layout, Layout::Plain) {
                 return self.reader.read(into);
             }
             if self.ended {
                 return Ok(0);
             }
-            self.ready.clear();
-            self.given = 0;
+            self.ready.get_mut().clear();
+            self.ready.set_position(0);
             self.fill()?;
         }
-        let ready = &self.ready[self.given..];
-        let count = ready.len().min(into.len());
-        into[..count].copy_from_slice(&ready[..count]);
-        self.given += count;
-        Ok(count)
     }
 }
 

@@ -4,7 +4,7 @@
 //! whose it is. So what was exported is read as it was before, by the readers that read everything else. What is not a
 //! field of an access line in a table is passed over.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{
@@ -190,20 +190,21 @@ impl<R: Read> Seek for Forward<R> {
 /// Gives out frames as lines.
 struct Lines<F> {
     frames: F,
-    ready: Vec<u8>,
-    given: usize,
+    /// What is ready to be given out.
+    ready: Cursor<Vec<u8>>,
     ended: bool,
 }
 
 impl<F: Iterator<Item = PolarsResult<DataFrame>> + Send + 'static> Lines<F> {
     fn of(frames: F) -> Bytes {
-        Box::new(Lines { frames, ready: Vec::new(), given: 0, ended: false })
+        Box::new(Lines { frames, ready: Cursor::default(), ended: false })
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        self.ready.clear();
-        self.given = 0;
         let Lines { frames, ready, .. } = self;
+        ready.set_position(0);
+        let ready = ready.get_mut();
+        ready.clear();
         let result = guarded(|| match frames.next() {
             None => Ok(false),
             Some(frame) => lines(&frame?, ready).map(|()| true),
@@ -215,17 +216,13 @@ impl<F: Iterator<Item = PolarsResult<DataFrame>> + Send + 'static> Lines<F> {
 
 impl<F: Iterator<Item = PolarsResult<DataFrame>> + Send + 'static> Read for Lines<F> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.given == self.ready.len() {
-            if self.ended {
-                return Ok(0);
+        loop {
+            let given = self.ready.read(into)?;
+            if given > 0 || into.is_empty() || self.ended {
+                return Ok(given);
             }
             self.fill()?;
         }
-        let ready = &self.ready[self.given..];
-        let count = ready.len().min(into.len());
-        into[..count].copy_from_slice(&ready[..count]);
-        self.given += count;
-        Ok(count)
     }
 }
 

@@ -1,6 +1,6 @@
 //! UTF-16, as PowerShell's `>` writes it: becomes UTF-8. Told by its byte order mark, which is left out.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
 use super::compressed::Bytes;
 
@@ -12,19 +12,19 @@ pub(super) struct Utf16 {
     /// The byte of a unit, and the units of a character, of which the rest has not come yet.
     odd: Option<u8>,
     high: Option<u16>,
-    /// What is ready to be given out, and how far it was.
-    ready: Vec<u8>,
-    given: usize,
+    /// What is ready to be given out.
+    ready: Cursor<Vec<u8>>,
 }
 
 impl Utf16 {
     pub(super) fn new(reader: BufReader<Bytes>, unit: fn([u8; 2]) -> u16) -> Utf16 {
-        Utf16 { reader, unit, odd: None, high: None, ready: Vec::new(), given: 0 }
+        Utf16 { reader, unit, odd: None, high: None, ready: Cursor::default() }
     }
 
     /// Takes one unit; halves of characters that stand alone become U+FFFD.
     fn take(&mut self, unit: u16) {
-        let mut put = |character: char| self.ready.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        let mut put =
+            |character: char| self.ready.get_mut().extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         if let Some(high) = self.high.take() {
             if let Some(Ok(character)) = char::decode_utf16([high, unit]).next() {
                 return put(character);
@@ -42,9 +42,13 @@ impl Utf16 {
 impl Read for Utf16 {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut piece = [0; 4 << 10];
-        while self.given == self.ready.len() {
-            self.ready.clear();
-            self.given = 0;
+        loop {
+            let given = self.ready.read(into)?;
+            if given > 0 || into.is_empty() {
+                return Ok(given);
+            }
+            self.ready.get_mut().clear();
+            self.ready.set_position(0);
             let read = self.reader.read(&mut piece)?;
             if read == 0 {
                 return Ok(0);
@@ -56,11 +60,6 @@ impl Read for Utf16 {
                 }
             }
         }
-        let ready = &self.ready[self.given..];
-        let count = ready.len().min(into.len());
-        into[..count].copy_from_slice(&ready[..count]);
-        self.given += count;
-        Ok(count)
     }
 }
 
