@@ -76,13 +76,8 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
         expect: arguments.expect.as_deref().map(expectations).transpose()?,
         mesh: configuration(&arguments.mesh)?,
         window: arguments.wanted.window()?,
-        // The filter of a table that has rows of its own kind is that table's.
-        filter: wishes
-            .iter()
-            .any(|wish| wish.selection.table == Table::Legs)
-            .then(|| arguments.wanted.filter(Table::Legs))
-            .transpose()?
-            .flatten(),
+        // Lines of legs are chosen where they are read.
+        filter: wishes.iter().find(|wish| wish.selection.table == Table::Legs).and_then(|wish| wish.filter.clone()),
         ..Settings::plain(arguments.given.formats()?, arguments.threads)
     };
     let export = crate::export::Export::open(wishes)?;

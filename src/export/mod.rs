@@ -11,7 +11,6 @@ mod rows;
 mod writer;
 
 use std::io;
-use std::path::PathBuf;
 
 pub use form::Form;
 pub use partition::Key;
@@ -49,8 +48,6 @@ pub struct Wish {
 /// The sink that writes tables.
 pub struct Export {
     tables: Vec<Open>,
-    /// What was written, once it is all there.
-    written: Vec<PathBuf>,
 }
 
 /// A table that is being written.
@@ -71,7 +68,7 @@ impl Export {
     /// Opens the files, without their names yet.
     pub fn open(wishes: Vec<Wish>) -> io::Result<Export> {
         let tables = wishes.into_iter().map(Open::new).collect::<io::Result<Vec<Open>>>()?;
-        Ok(Export { tables, written: Vec::new() })
+        Ok(Export { tables })
     }
 
     fn table(&mut self, table: Table) -> Option<&mut Open> {
@@ -112,12 +109,12 @@ impl Open {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Vec<PathBuf>> {
+    fn finish(mut self) -> io::Result<()> {
         if self.batch.rows() > 0 {
             self.write()?;
         }
         match self.to {
-            Target::One(output) => Ok(output.finish()?.into_iter().collect()),
+            Target::One(output) => output.finish(),
             Target::Parts(parts) => parts.finish(),
         }
     }
@@ -163,10 +160,7 @@ impl Sink for Export {
             let said = report.events.iter().flat_map(|group| group.lines.iter().map(|line| Said(group.kind, line)));
             said.into_iter().try_for_each(|said| open.add(&said))?;
         }
-        for open in self.tables.drain(..) {
-            self.written.extend(open.finish()?);
-        }
-        Ok(())
+        self.tables.drain(..).try_for_each(Open::finish)
     }
 
     fn flush(&mut self) -> io::Result<()> {

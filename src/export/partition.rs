@@ -206,10 +206,10 @@ impl Partitions {
         }
         let oldest = open().min_by_key(|(_, part)| part.used).map(|(path, _)| path.clone());
         let output = oldest.and_then(|oldest| self.parts.get_mut(&oldest)?.output.take());
-        output.map_or(Ok(()), |output| output.finish().map(drop))
+        output.map_or(Ok(()), Output::finish)
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         let paths: Vec<String> = self.parts.keys().cloned().collect();
         for path in &paths {
             if self.parts[path].batch.rows() > 0 {
@@ -219,15 +219,13 @@ impl Partitions {
         for output in std::mem::take(&mut self.parts).into_values().filter_map(|part| part.output) {
             output.finish()?;
         }
-        let mut moved = Vec::new();
         for name in &self.whole {
             let (from, to) = (self.hidden.path().join(name), self.folder.join(name));
             let folder = to.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder).map_err(at(folder))?;
             std::fs::rename(from, &to).map_err(at(&to))?;
-            moved.push(to);
         }
-        Ok(moved)
+        Ok(())
     }
 }
 

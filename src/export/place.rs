@@ -59,19 +59,14 @@ impl Opened {
     }
 
     /// Gives a file its name, all at once; what had the name is gone then.
-    pub(super) fn finish(mut self) -> io::Result<Option<PathBuf>> {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         match self {
-            Opened::Stdout(_) | Opened::Device(_) => Ok(None),
-            Opened::Nameless(file, path) => {
-                file.sync_all().map_err(at(&path))?;
-                link(&file, &path).map_err(at(&path))?;
-                Ok(Some(path))
-            }
+            Opened::Stdout(_) | Opened::Device(_) => Ok(()),
+            Opened::Nameless(file, path) => file.sync_all().and_then(|()| link(&file, &path)).map_err(at(&path)),
             Opened::Named(file, temporary, path) => {
-                file.sync_all().map_err(at(&path))?;
-                temporary.persist(&path).map_err(|error| at(&path)(error.error))?;
-                Ok(Some(path))
+                let named = file.sync_all().and_then(|()| temporary.persist(&path).map_err(|error| error.error));
+                named.map_err(at(&path))
             }
         }
     }
@@ -133,7 +128,7 @@ mod tests {
             let mut opened = Opened::create(&Place::Path(path.clone())).unwrap();
             opened.write_all(text.as_bytes()).unwrap();
             assert_eq!(std::fs::read(&path).ok(), before);
-            assert_eq!(opened.finish().unwrap().as_deref(), Some(&*path));
+            opened.finish().unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(names(folder.path()), ["t.csv"]);
         }

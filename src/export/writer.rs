@@ -1,7 +1,6 @@
 //! Writers of the forms, group by group.
 
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use polars::io::csv::write::{BatchedWriter as Csv, CsvWriter};
@@ -104,8 +103,8 @@ impl Output {
         written.and(flushed).map_err(|error| self.named(error))
     }
 
-    /// Ends the file and gives it its name, which is the answer if it has one.
-    pub(super) fn finish(mut self) -> io::Result<Option<PathBuf>> {
+    /// Ends the file and gives it its name.
+    pub(super) fn finish(mut self) -> io::Result<()> {
         let ended = self.writer.finish().map_err(io_error);
         let opened = ended.and_then(|()| self.writer.shared().take()).map_err(|error| self.named(error))?;
         opened.finish()
