@@ -26,6 +26,7 @@ use crate::report::Report;
 use crate::run::{Pass, Settings, batch, live};
 use crate::sinks::{self, Output, Style};
 use crate::source::expand::{self, Expanded};
+use crate::whatif::Planned;
 
 /// Reads Envoy and Istio access logs, pairs both legs of every connection, and says which connections went
 /// where they should not, and why.
@@ -65,7 +66,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     mesh: Vec<PathBuf>,
 
-    /// The configuration that may come, in dumps: says which of the connections would go elsewhere
+    /// The configuration that may come, as dumps or as manifests: says which of the connections would go elsewhere
     #[arg(long, value_name = "PATH", requires = "mesh")]
     mesh_after: Vec<PathBuf>,
 
@@ -219,6 +220,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         anyhow::bail!("standard input can be read only once");
     }
     let stop = stop_signal()?;
+    let mesh = configuration(&arguments.mesh)?;
+    let after = configuration(&arguments.mesh_after)?;
     let settings = Settings {
         formats: arguments.given.formats()?,
         pairing: pair::Options::default(),
@@ -227,8 +230,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         redact: arguments.redact,
         expect: arguments.expect.as_deref().map(expectations).transpose()?,
         learn: false,
-        mesh: configuration(&arguments.mesh)?,
-        mesh_after: configuration(&arguments.mesh_after)?,
+        mesh_after: mesh.as_ref().zip(after).map(|(mesh, after)| Planned::of(mesh, after)),
+        mesh,
     };
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(arguments.output, out, arguments.connections, style(arguments.color));

@@ -176,6 +176,8 @@ pub struct Sidecar {
     pub selector: BTreeMap<Box<str>, Box<str>>,
     /// Hosts that its egress listeners know: `./*`, `shop/*`, `*/web.shop.svc.cluster.local`.
     pub egress_hosts: Vec<Box<str>>,
+    /// An egress listener of it has a port or an address of its own, and so not all that it lists is known everywhere.
+    pub binds_egress: bool,
     /// It declares ingress listeners, which replace those of services.
     pub has_ingress: bool,
     /// Its own `outboundTrafficPolicy.mode`; empty for the mesh's.

@@ -20,6 +20,7 @@ use crate::mesh::{Direction, Mesh, To};
 use crate::names::Names;
 use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Router, Sni, chain_of};
 use crate::topology::Topology;
+use crate::whatif::Planned;
 use dumps::Dumps;
 
 /// How a way and the configuration go together.
@@ -62,6 +63,17 @@ impl Why {
     }
 }
 
+/// What becomes of a way's connections by the configuration that may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// What became of them before.
+    Same,
+    /// That, or something else that could not become of them before, by what the client sent.
+    May,
+    /// Something else: the clusters, or what else becomes of them.
+    Elsewhere(BTreeSet<String>),
+}
+
 /// What one way came to.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -69,8 +81,8 @@ pub struct Asked {
     pub verdict: Verdict,
     /// The dump that says so, by its place among the proxies; of those that agree the first.
     pub dump: Option<usize>,
-    /// Where else its connections go by the configuration that may come; none without such, or if they stay.
-    pub after: Option<BTreeSet<String>>,
+    /// What becomes of its connections by the configuration that may come; they stay without such.
+    pub after: Then,
 }
 
 /// A configuration, and the ways of a log as they compare with it.
@@ -79,8 +91,8 @@ pub struct Replayed<'m> {
     /// What was given.
     pub mesh: &'m Mesh,
     now: State<'m>,
-    /// The configuration that may come.
-    after: Option<State<'m>>,
+    /// The configuration that may come, and how it is asked.
+    after: Option<(&'m Planned, State<'m>)>,
     /// By the number of the way.
     asked: Vec<Asked>,
 }
@@ -107,21 +119,36 @@ struct State<'m> {
 
 impl<'m> Replayed<'m> {
     /// Nothing asked yet; `after` is the configuration that may come.
-    pub fn new(mesh: &'m Mesh, after: Option<&'m Mesh>) -> Replayed<'m> {
-        let after = after.map(State::of);
+    pub fn new(mesh: &'m Mesh, after: Option<&'m Planned>) -> Replayed<'m> {
+        let after = after.map(|planned| (planned, State::of(&planned.mesh)));
         Replayed { mesh, now: State::of(mesh), after, asked: Vec::new() }
     }
 
     /// Asks every way of a ledger, as it is now.
     pub fn compare(&mut self, ledger: &Ledger, topology: &Topology) {
         let dumps = Dumps::of(self.mesh, ledger, topology);
-        let later = self.after.as_ref().map(|after| Dumps::of(after.mesh, ledger, topology));
+        let later = self.after.as_ref().map(|(_, state)| Dumps::of(state.mesh, ledger, topology));
         self.asked.clear();
         for (_, way, entry) in ledger.iter() {
             let time = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
             let (verdict, dump) = self.now.ask(way, &dumps.in_force(way, &time), &ledger.names);
-            let after = self.after.as_mut().zip(later.as_ref());
-            let after = after.and_then(|(after, dumps)| after.elsewhere(way, &dumps.latest(way), &ledger.names));
+            let then = self.after.as_mut().zip(later.as_ref());
+            let after = then.map_or(Then::Same, |((planned, state), later)| {
+                let known = matches!(verdict, Verdict::Explained | Verdict::Possible);
+                // What manifests change is only known of what the configuration before them explains.
+                let asked = match planned.from_manifests {
+                    true if !known => return Then::Same,
+                    true => later.in_force(way, &time),
+                    false => later.latest(way),
+                };
+                match state.then(way, &asked, &ledger.names) {
+                    (Then::May, ends) => {
+                        let before = self.now.then(way, &dumps.in_force(way, &time), &ledger.names).1;
+                        if known && !ends.is_subset(&before) { Then::May } else { Then::Same }
+                    }
+                    (then, _) => then,
+                }
+            });
             self.asked.push(Asked { verdict, dump, after });
         }
     }
@@ -149,9 +176,9 @@ impl<'m> Replayed<'m> {
         self.now.replays[dump].router()
     }
 
-    /// Whether there is a configuration that may come.
-    pub fn has_after(&self) -> bool {
-        self.after.is_some()
+    /// The configuration that may come, if there is one.
+    pub fn planned(&self) -> Option<&'m Planned> {
+        self.after.as_ref().map(|(planned, _)| *planned)
     }
 }
 
@@ -208,20 +235,18 @@ impl<'m> State<'m> {
         (self.replays[dump].router(), answer)
     }
 
-    /// Where a way goes by these dumps, if it is not where it went.
-    fn elsewhere(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Option<BTreeSet<String>> {
-        let question = question(way, names).ok()?;
+    /// What becomes of a way by these dumps: elsewhere, or it may be what was logged. With all that may become of it.
+    fn then(&mut self, way: &Way, dumps: &[usize], names: &Names) -> (Then, BTreeSet<String>) {
+        let Ok(question) = question(way, names) else { return (Then::Same, BTreeSet::new()) };
         let logged = names.show(way.cluster);
-        let mut found = BTreeSet::new();
+        let (mut found, mut stays) = (BTreeSet::new(), dumps.is_empty());
         for dump in dumps {
             let (router, answer) = self.answer(*dump, &question);
             let outcomes = spoken(router, &answer, way);
-            if answer.is_open() || outcomes.iter().any(|outcome| fits(outcome.end, &logged, way)) {
-                return None;
-            }
+            stays |= answer.is_open() || outcomes.iter().any(|outcome| fits(outcome.end, &logged, way));
             found.extend(ends(&outcomes));
         }
-        Some(found).filter(|found| !found.is_empty())
+        if stays || found.is_empty() { (Then::May, found) } else { (Then::Elsewhere(found.clone()), found) }
     }
 }
 

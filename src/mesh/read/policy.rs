@@ -42,6 +42,7 @@ pub(super) fn sidecar(node: &Node, meta: Meta) -> Read<'_, Sidecar> {
         found.has_ingress = !spec.list("ingress")?.is_empty();
         for egress in spec.list("egress")? {
             found.egress_hosts.extend(egress.texts("hosts")?);
+            found.binds_egress |= egress.has("port") || egress.has("bind");
         }
     }
     Ok(found)
