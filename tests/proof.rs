@@ -93,6 +93,25 @@ fn a_manifest_says_the_same_as_the_dumps_that_were_taken_after_it_was_applied() 
 }
 
 #[test]
+fn a_server_that_turns_strict_may_refuse_what_came_in_plaintext() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let pod = |name: &str| format!("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: manager}}\n");
+    let pods = write("pods.yaml", pod("manager-7948dffbdd-p44xx") + &pod("manager-7948dffbdd-sh7rx"));
+    let kind = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n";
+    let strict = format!("{kind}metadata: {{name: default, namespace: manager}}\nspec: {{mtls: {{mode: STRICT}}}}\n");
+    let strict = write("strict.yaml", strict);
+    let report = report(&["--mesh", &mesh("mesh"), "--mesh", &pods, "--mesh-after", &strict]);
+    let after = &report["mesh"]["after"];
+    // The managers' calls by pod address came through PassthroughCluster, in plaintext, to the other one's proxy.
+    assert_eq!((&after["elsewhere"], &after["may"]), (&0.into(), &24.into()), "{after}");
+}
+
+#[test]
 fn what_depends_on_what_nobody_said_is_not_made_up() {
     let folder = tempfile::tempdir().unwrap();
     let hidden = app_ext(

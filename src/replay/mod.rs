@@ -68,7 +68,7 @@ impl Why {
 pub enum Then {
     /// What became of them before.
     Same,
-    /// That, or something else that could not become of them before, by what the client sent.
+    /// That, or something else that could not become of them before: by what the client sent, or which pod it was.
     May,
     /// Something else: the clusters, or what else becomes of them.
     Elsewhere(BTreeSet<String>),
@@ -110,6 +110,17 @@ pub struct Shown<'r, 'm> {
     pub outcome: Outcome<'m>,
 }
 
+/// What may become of a way.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The clusters, and what else.
+    all: BTreeSet<String>,
+    /// What was logged is among them, or nobody can say.
+    stays: bool,
+    /// What was logged is among them without mTLS, whose clients in the mesh always send a name, for a line without one.
+    stays_plain: bool,
+}
+
 /// One state of a mesh, as it is asked.
 #[derive(Debug)]
 struct State<'m> {
@@ -141,13 +152,13 @@ impl<'m> Replayed<'m> {
                     true => later.in_force(way, &time),
                     false => later.latest(way),
                 };
-                match state.then(way, &asked, &ledger.names) {
-                    (Then::May, ends) => {
-                        let before = self.now.then(way, &dumps.in_force(way, &time), &ledger.names).1;
-                        if known && !ends.is_subset(&before) { Then::May } else { Then::Same }
-                    }
-                    (then, _) => then,
+                let then = state.ends(way, &asked, &ledger.names);
+                if !then.stays && !then.all.is_empty() {
+                    return Then::Elsewhere(then.all);
                 }
+                let before = self.now.ends(way, &dumps.in_force(way, &time), &ledger.names);
+                let lost = before.stays_plain && !then.stays_plain;
+                if known && (lost || !then.all.is_subset(&before.all)) { Then::May } else { Then::Same }
             });
             self.asked.push(Asked { verdict, dump, after });
         }
@@ -235,18 +246,24 @@ impl<'m> State<'m> {
         (self.replays[dump].router(), answer)
     }
 
-    /// What becomes of a way by these dumps: elsewhere, or it may be what was logged. With all that may become of it.
-    fn then(&mut self, way: &Way, dumps: &[usize], names: &Names) -> (Then, BTreeSet<String>) {
-        let Ok(question) = question(way, names) else { return (Then::Same, BTreeSet::new()) };
+    /// What may become of a way by these dumps.
+    fn ends(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Ends {
+        let mut found = Ends { stays: dumps.is_empty(), ..Ends::default() };
+        let Ok(question) = question(way, names) else { return Ends { stays: true, ..found } };
         let logged = names.show(way.cluster);
-        let (mut found, mut stays) = (BTreeSet::new(), dumps.is_empty());
         for dump in dumps {
             let (router, answer) = self.answer(*dump, &question);
             let outcomes = spoken(router, &answer, way);
-            stays |= answer.is_open() || outcomes.iter().any(|outcome| fits(outcome.end, &logged, way));
-            found.extend(ends(&outcomes));
+            found.stays |= answer.is_open();
+            for outcome in outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)) {
+                let tls = chain_of(router.proxy, &answer, outcome).and_then(|chain| chain.tls);
+                found.stays = true;
+                found.stays_plain |=
+                    question.sni == Sni::Absent && !tls.is_some_and(|tls| tls.requires_client_certificate);
+            }
+            found.all.extend(ends(&outcomes));
         }
-        if stays || found.is_empty() { (Then::May, found) } else { (Then::Elsewhere(found.clone()), found) }
+        found
     }
 }
 

@@ -91,7 +91,7 @@ pub struct After {
     pub asked: u64,
     /// Of those, the ones that would go elsewhere.
     pub elsewhere: u64,
-    /// Those that may, by what the client sent: something may become of them that could not before.
+    /// Those that may, by what the client sent or which pod it was: something may become of them that could not before.
     pub may: u64,
     /// Which would, the most first.
     pub moves: Vec<Move>,

@@ -74,7 +74,7 @@ impl<W: Write> Text<W> {
             self.row("Differ", &clean(&text))?;
         }
         if let Some(after) = &mesh.after {
-            let may = if after.may == 0 { String::new() } else { format!(", {} may, by what was sent", after.may) };
+            let may = if after.may == 0 { String::new() } else { format!(", {} more may", after.may) };
             self.row("After", &format!("{} of {} lines would go elsewhere{may}", after.elsewhere, after.asked))?;
             for row in after.moves.iter().take(ROWS) {
                 let from = if row.from.is_empty() { "no cluster" } else { &row.from };
