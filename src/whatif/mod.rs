@@ -10,7 +10,7 @@
 
 mod listeners;
 mod peer_authentication;
-mod scope;
+pub(crate) mod scope;
 mod service;
 mod sidecar;
 

@@ -11,20 +11,20 @@ use crate::mesh::objects::{Objects, Service, Sidecar};
 const ROOT: &str = "istio-system";
 
 /// The labels of a proxy's pod, if its object is there.
-pub(super) fn labels<'o>(objects: &'o Objects, proxy: &Proxy) -> Option<&'o BTreeMap<Box<str>, Box<str>>> {
+pub(crate) fn labels<'o>(objects: &'o Objects, proxy: &Proxy) -> Option<&'o BTreeMap<Box<str>, Box<str>>> {
     let node = &proxy.node;
     let own = objects.pods.iter().find(|pod| pod.meta.name == node.pod && pod.meta.namespace == node.namespace);
     own.map(|pod| &pod.meta.labels)
 }
 
 /// Whether labels have all that a selector asks for.
-pub(super) fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+pub(crate) fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// The Sidecar of a proxy: the one that selects its pod, else its namespace's, else the mesh's. An error if one may
 /// select it and nobody knows the pod's labels or namespace.
-pub(super) fn sidecar<'o>(objects: &'o Objects, proxy: &Proxy) -> Result<Option<&'o Sidecar>, ()> {
+pub(crate) fn sidecar<'o>(objects: &'o Objects, proxy: &Proxy) -> Result<Option<&'o Sidecar>, ()> {
     if proxy.node.namespace.is_empty() && !objects.sidecars.is_empty() {
         return Err(());
     }
@@ -41,7 +41,7 @@ pub(super) fn sidecar<'o>(objects: &'o Objects, proxy: &Proxy) -> Result<Option<
 }
 
 /// Whether a Sidecar keeps a host of a namespace from a proxy of another: no egress listener lists it.
-pub(super) fn hides(sidecar: &Sidecar, proxy: &Proxy, namespace: &str, host: &str) -> bool {
+pub(crate) fn hides(sidecar: &Sidecar, proxy: &Proxy, namespace: &str, host: &str) -> bool {
     let lists = |pattern: &str| {
         let Some((scope, name)) = pattern.split_once('/') else { return true };
         let home = match scope {
@@ -55,7 +55,7 @@ pub(super) fn hides(sidecar: &Sidecar, proxy: &Proxy, namespace: &str, host: &st
 }
 
 /// Whether a service is exported to a proxy's namespace. What it does not say is every namespace.
-pub(super) fn is_exported(service: &Service, proxy: &Proxy) -> bool {
+pub(crate) fn is_exported(service: &Service, proxy: &Proxy) -> bool {
     let to = |to: &str| match to {
         "*" => true,
         "." => service.meta.namespace == proxy.node.namespace,
