@@ -112,6 +112,14 @@ fn a_server_that_turns_strict_may_refuse_what_came_in_plaintext() {
 }
 
 #[test]
+fn plaintext_that_a_strict_server_refused_is_explained_for_certain() {
+    let report = json(&run(&["-o", "json", "samples/routes/routes.log", "--mesh", "samples/routes/mesh"]));
+    let compared = &report["mesh"]["compared"];
+    assert_eq!((&compared["explained"], &compared["possible"]), (&report["lines"]["access"], &0.into()), "{compared}");
+    assert!(report["findings"].as_array().unwrap().iter().any(|finding| finding["name"] == "no-filter-chain"));
+}
+
+#[test]
 fn what_depends_on_what_nobody_said_is_not_made_up() {
     let folder = tempfile::tempdir().unwrap();
     let hidden = app_ext(

@@ -217,7 +217,12 @@ impl<'m> State<'m> {
             let fitting = outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)).count();
             // A line that names a cluster rules out the ends that have none.
             let at_cluster = |end: End<'_>| matches!(end, End::Cluster { .. } | End::Open(_));
-            let ruled_out = |outcome: &&Outcome<'m>| !logged.is_empty() && !at_cluster(outcome.end);
+            // One that no chain took and that has no name rules out mTLS, whose clients always send one.
+            let nameless = question.sni == Sni::Absent && way.flags.any(Flags::of(&["NR"]));
+            let ruled_out = |outcome: &&Outcome<'m>| {
+                (!logged.is_empty() && !at_cluster(outcome.end))
+                    || (nameless && asks_for_certificate(router, &answer, outcome))
+            };
             let left = outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
             let known = if fitting > 0 && fitting == left {
                 &mut explained
@@ -256,10 +261,8 @@ impl<'m> State<'m> {
             let outcomes = spoken(router, &answer, way);
             found.stays |= answer.is_open();
             for outcome in outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)) {
-                let tls = chain_of(router.proxy, &answer, outcome).and_then(|chain| chain.tls);
                 found.stays = true;
-                found.stays_plain |=
-                    question.sni == Sni::Absent && !tls.is_some_and(|tls| tls.requires_client_certificate);
+                found.stays_plain |= question.sni == Sni::Absent && !asks_for_certificate(router, &answer, outcome);
             }
             found.all.extend(ends(&outcomes));
         }
@@ -323,6 +326,12 @@ fn spoken<'m>(router: &Router<'m>, answer: &Answer<'m>, way: &Way) -> Vec<Outcom
     };
     let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();
     if outcomes.is_empty() { answer.outcomes.clone() } else { outcomes }
+}
+
+/// Whether an outcome is that of a chain of mTLS.
+fn asks_for_certificate(router: &Router<'_>, answer: &Answer<'_>, outcome: &Outcome<'_>) -> bool {
+    let tls = chain_of(router.proxy, answer, outcome).and_then(|chain| chain.tls);
+    tls.is_some_and(|tls| tls.requires_client_certificate)
 }
 
 /// What may become of a connection, in the words of reports.
