@@ -1,5 +1,6 @@
 //! What is done to a proxy's listeners: a port is taken from a service, or given to it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::cluster::{self, Cluster};
@@ -18,32 +19,48 @@ pub(super) struct PortOf<'a> {
     pub(super) port: u16,
 }
 
-impl PortOf<'_> {
+impl<'a> PortOf<'a> {
     /// Its cluster.
     pub(super) fn cluster(self) -> String {
         format!("outbound|{}||{}", self.port, self.host)
     }
 
-    /// Whether a cluster is of it, subsets included.
-    fn has(self, name: &str) -> bool {
-        let read = Cluster::read(name.as_bytes());
-        read.direction == cluster::Direction::Outbound
-            && read.host == self.host.as_bytes()
-            && read.port == Some(self.port)
+    /// It alone, as a set.
+    pub(super) fn alone(self) -> Ports<'a> {
+        [(self.host, self.port)].into()
     }
 
     /// Whether a chain leads to it and nowhere else.
     fn has_chain(self, chain: &Chain) -> bool {
-        match &chain.to {
-            To::Tcp(clusters) => !clusters.is_empty() && clusters.iter().all(|(name, _)| self.has(name)),
-            To::Rds(name) => **name == format!("{}:{}", self.host, self.port),
-            _ => false,
-        }
+        leads_to(&self.alone(), chain)
+    }
+}
+
+/// Ports of hosts.
+pub(super) type Ports<'a> = BTreeSet<(&'a str, u16)>;
+
+/// Whether a cluster is of one of them, subsets included.
+fn is_of(ports: &Ports<'_>, name: &str) -> bool {
+    let read = Cluster::read(name.as_bytes());
+    let host = std::str::from_utf8(read.host).unwrap_or_default();
+    let own = read.direction == cluster::Direction::Outbound;
+    own && read.port.is_some_and(|port| ports.contains(&(host, port)))
+}
+
+/// Whether a chain leads to them and nowhere else.
+fn leads_to(ports: &Ports<'_>, chain: &Chain) -> bool {
+    match &chain.to {
+        To::Tcp(clusters) => !clusters.is_empty() && clusters.iter().all(|(name, _)| is_of(ports, name)),
+        // Routes that are for one service only have its name.
+        To::Rds(name) => name
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| port.parse().is_ok_and(|port| ports.contains(&(host, port)))),
+        _ => false,
     }
 }
 
 /// The ports of a host to which a proxy can send.
-pub(super) fn ports(proxy: &Proxy, host: &str) -> std::collections::BTreeSet<u16> {
+pub(super) fn ports(proxy: &Proxy, host: &str) -> BTreeSet<u16> {
     let chains = proxy.listeners.iter().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
     let targets = chains.flat_map(|chain| if let To::Tcp(clusters) = &chain.to { &clusters[..] } else { &[] });
     let names = proxy.clusters.keys().chain(targets.map(|(name, _)| name));
@@ -101,21 +118,21 @@ pub(super) fn heir<'p>(proxy: &'p Proxy, of: PortOf<'_>) -> Option<&'p str> {
     proxy.clusters.iter().find(|(name, config)| waits(name, &config.kind)).map(|(name, _)| &**name)
 }
 
-/// Takes the port from the host: its chains, its virtual hosts, its clusters. A listener that has nobody else left goes.
-pub(super) fn release(proxy: &mut Proxy, of: PortOf<'_>) {
+/// Takes ports from their hosts: their chains, virtual hosts, clusters. A listener that has nobody else left goes.
+pub(super) fn release(proxy: &mut Proxy, gone: &Ports<'_>) {
     let rest = leftover(proxy);
     proxy.listeners.retain_mut(|listener| {
         if listener.direction == Some(Direction::Inbound) || listener.use_original_dst {
             return true;
         }
-        let (before, had_default) = (listener.chains.len(), listener.default_chain.is_some());
-        let takes_all = |chain: &Chain| chain.takes == Match::default() && of.has_chain(chain);
-        let mut open = listener.chains.iter().any(takes_all);
-        listener.chains.retain(|chain| !of.has_chain(chain));
-        open |= listener.default_chain.take_if(|chain| of.has_chain(chain)).is_some();
-        if listener.chains.len() == before && listener.default_chain.is_some() == had_default {
+        let before = listener.chains.len();
+        let mut open = listener.chains.iter().any(|chain| chain.takes == Match::default() && leads_to(gone, chain));
+        listener.chains.retain(|chain| !leads_to(gone, chain));
+        let lost = listener.default_chain.take_if(|chain| leads_to(gone, chain)).is_some();
+        if listener.chains.len() == before && !lost {
             return true;
         }
+        open |= lost;
         if open {
             listener.default_chain = Some(passthrough(&rest));
         }
@@ -123,12 +140,12 @@ pub(super) fn release(proxy: &mut Proxy, of: PortOf<'_>) {
     });
     for config in proxy.routes.values_mut() {
         config.hosts.retain(|host| {
-            let gone =
-                |to: &RouteTo| matches!(to, RouteTo::Clusters(list) if list.iter().all(|(name, _)| of.has(name)));
-            host.routes.is_empty() || !host.routes.iter().all(|route| gone(&route.to))
+            let is_gone =
+                |to: &RouteTo| matches!(to, RouteTo::Clusters(list) if list.iter().all(|(name, _)| is_of(gone, name)));
+            host.routes.is_empty() || !host.routes.iter().all(|route| is_gone(&route.to))
         });
     }
-    proxy.clusters.retain(|name, _| !of.has(name));
+    proxy.clusters.retain(|name, _| !is_of(gone, name));
 }
 
 /// Whether a chain is there for a service: those that black-hole and let through only stand beside such.

@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mesh::objects::{Meta, Objects, Pod};
+use crate::mesh::objects::{Meta, Objects, Pod, Service};
 use crate::mesh::{Mesh, Proxy};
 
 /// The configuration that may come.
@@ -43,7 +43,7 @@ impl Planned {
         }
         let mut told = Told::default();
         let objects = merged(&before.objects, &given.objects);
-        let plan = Plan { before: &before.objects, after: &objects, given: &given.objects };
+        let plan = Plan::of(&before.objects, &objects, &given.objects);
         plan.check(&mut told);
         let mut proxies = before.proxies.clone();
         for proxy in proxies.iter_mut().filter(|proxy| is_sidecar(proxy)) {
@@ -62,9 +62,28 @@ struct Plan<'o> {
     before: &'o Objects,
     after: &'o Objects,
     given: &'o Objects,
+    /// Services by host, after and before; where two have one host, a given one, else the first.
+    hosts: BTreeMap<&'o str, &'o Service>,
+    old_hosts: BTreeMap<&'o str, &'o Service>,
+    /// Hosts of Services by namespace and selector.
+    selected: BTreeMap<(&'o str, &'o Labels), BTreeSet<&'o str>>,
 }
 
-impl Plan<'_> {
+/// Labels, or what selects by them.
+type Labels = BTreeMap<Box<str>, Box<str>>;
+
+impl<'o> Plan<'o> {
+    fn of(before: &'o Objects, after: &'o Objects, given: &'o Objects) -> Plan<'o> {
+        let mut selected: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+        for service in after.services.iter().filter(|service| &*service.meta.kind == "Service") {
+            selected.entry((&*service.meta.namespace, &service.selector)).or_default().insert(&service.host);
+        }
+        let mut hosts = by_host(after);
+        let ours: BTreeSet<_> = given.services.iter().map(key).collect();
+        hosts.extend(after.services.iter().filter(|one| ours.contains(&key(one))).map(|one| (&*one.host, one)));
+        Plan { before, after, given, hosts, old_hosts: by_host(before), selected }
+    }
+
     /// Says what is given and not followed at all.
     fn check(&self, told: &mut Told) {
         let given = self.given;
@@ -77,6 +96,15 @@ impl Plan<'_> {
             told.open.insert("the mesh's own configuration: a change of it is not followed".to_owned());
         }
     }
+}
+
+/// What makes a service that one.
+fn key(service: &Service) -> (&str, &str, &str) {
+    (&service.meta.kind, &service.meta.namespace, &service.meta.name)
+}
+
+fn by_host(objects: &Objects) -> BTreeMap<&str, &Service> {
+    objects.services.iter().rev().map(|service| (&*service.host, service)).collect()
 }
 
 /// What was done, by sentence, with the pods at whose proxies; and what was not.
@@ -155,8 +183,9 @@ fn merged(before: &Objects, given: &Objects) -> Objects {
     put(&mut all.sidecars, &given.sidecars, |one| &one.meta);
     put(&mut all.peer_authentications, &given.peer_authentications, |one| &one.meta);
     // Who applies a manifest again does not say when the object was made, nor which address it was given.
+    let old = by_host(before);
     for service in &mut all.services {
-        let known = before.services.iter().find(|old| old.host == service.host && old.meta.kind == service.meta.kind);
+        let known = old.get(&*service.host).filter(|old| old.meta.kind == service.meta.kind);
         let Some(known) = known else { continue };
         service.meta.created = service.meta.created.or(known.meta.created);
         let is_cluster_ip = &*service.meta.kind == "Service" && !service.headless && service.external_name.is_empty();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::listeners::{PortOf, bind, by_name, catch, cluster, heir, is_at, is_caught, is_taken, ports, release};
 use super::{Plan, Told, scope};
 use crate::cluster::{Cluster, Direction};
-use crate::mesh::objects::{Objects, Port, Resolution, Service};
+use crate::mesh::objects::{Port, Resolution, Service};
 use crate::mesh::protocol::Speaks;
 use crate::mesh::{Address, Prefix, Proxy, policy};
 use crate::route;
@@ -37,11 +37,8 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
     for given in &plan.given.services {
         if given.meta.namespace.is_empty() {
             told.not(&given.meta, "it says no namespace");
-            continue;
-        }
-        // With what it had been given before.
-        let same = |one: &&Service| one.host == given.host && one.meta.kind == given.meta.kind;
-        if let Some(service) = plan.after.services.iter().find(same) {
+        } else if let Some(service) = plan.hosts.get(&*given.host) {
+            // With what it had been given before.
             apply(plan, proxy, service, told);
         }
     }
@@ -87,7 +84,7 @@ fn let_go(proxy: &mut Proxy, service: &Service, of: PortOf<'_>, why: &str, told:
         told.not(&service.meta, &format!("port {} may go to {heir} then, which has no listener yet", of.port));
         return;
     }
-    release(proxy, of);
+    release(proxy, &of.alone());
     told.done(&service.meta, proxy, &format!("{why}{}", gone(of.port)));
 }
 
@@ -97,8 +94,8 @@ fn gone(port: u16) -> String {
 
 /// Whether the objects before say the same of a port.
 fn is_as_before(plan: &Plan<'_>, service: &Service, port: &Port) -> bool {
-    let old = plan.before.services.iter().find(|old| old.host == service.host && old.meta.kind == service.meta.kind);
-    let same = |old: &Service| {
+    let old = plan.old_hosts.get(&*service.host).filter(|old| old.meta.kind == service.meta.kind);
+    let same = |old: &&Service| {
         let listed = old.ports.iter().find(|listed| listed.number == port.number);
         let target = old.external_name == service.external_name && old.resolution == service.resolution;
         target && old.addresses == service.addresses && old.headless == service.headless && listed == Some(port)
@@ -146,7 +143,7 @@ pub(super) fn listen(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, port
     }
     let kind = kind(service);
     let old = proxy.clusters.get(&*of.cluster()).cloned().filter(|old| &*old.kind == kind);
-    release(proxy, of);
+    release(proxy, &of.alone());
     proxy.clusters.extend(old.map(|old| (old.name.clone(), old)));
     match wanted {
         Wanted::At(addresses) => {
@@ -204,7 +201,7 @@ fn wanted(plan: &Plan<'_>, proxy: &Proxy, service: &Service, port: &Port) -> Wan
         if proxy.node.addresses.is_empty() {
             return Wanted::Open("a pod has no listener for its own address, and the addresses of some are not known");
         }
-        let addresses = pods(plan.after, proxy, service);
+        let addresses = pods(plan, proxy, service);
         return if addresses.is_empty() {
             Wanted::Open("no pod is known that it selects: kubectl get pods -o yaml tells them")
         } else {
@@ -228,23 +225,18 @@ fn wanted(plan: &Plan<'_>, proxy: &Proxy, service: &Service, port: &Port) -> Wan
 
 /// The addresses of the pods that a service selects: by the pods' labels, else those that are behind a service of the
 /// same selector.
-fn pods(objects: &Objects, proxy: &Proxy, service: &Service) -> BTreeSet<IpAddr> {
-    let selected = policy::pods(objects, service);
+fn pods(plan: &Plan<'_>, proxy: &Proxy, service: &Service) -> BTreeSet<IpAddr> {
+    let selected = policy::pods(plan.after, service);
     let found: BTreeSet<IpAddr> = selected.iter().flat_map(|pod| pod.addresses.iter().copied()).collect();
     if !found.is_empty() || service.selector.is_empty() {
         return found;
     }
-    let twin = |other: &&Service| {
-        other.meta.namespace == service.meta.namespace
-            && other.selector == service.selector
-            && other.meta.kind == service.meta.kind
-    };
-    let twins: BTreeSet<&str> = objects.services.iter().filter(twin).map(|other| &*other.host).collect();
+    let Some(twins) = plan.selected.get(&(&*service.meta.namespace, &service.selector)) else { return found };
     let of_twin = |name: &str| {
         let read = Cluster::read(name.as_bytes());
         read.direction == Direction::Outbound
             && read.subset.is_empty()
-            && twins.iter().any(|host| host.as_bytes() == read.host)
+            && std::str::from_utf8(read.host).is_ok_and(|host| twins.contains(host))
     };
     let behind = route::every_endpoint(proxy).filter(|(name, _)| of_twin(name));
     behind

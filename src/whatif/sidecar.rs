@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::listeners::{PortOf, release};
+use super::listeners::{PortOf, Ports, release};
 use super::{Plan, Told, scope, service};
 use crate::cluster::{Cluster, Direction};
 use crate::mesh::Proxy;
-use crate::mesh::objects::{Objects, Sidecar};
+use crate::mesh::objects::Sidecar;
 
 /// Does to a proxy what a Sidecar among the manifests does.
 pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
@@ -41,16 +41,20 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
         told.not(&sidecar.meta, "it lists no hosts, and what its proxies would know then is not worked out");
         return;
     }
-    for (host, port) in known(proxy) {
-        let Some(namespace) = namespace(plan.after, proxy, &host, port) else {
-            told.not(&sidecar.meta, &format!("whose {host} is, is not known"));
-            continue;
-        };
-        if scope::hides(sidecar, proxy, &namespace, &host) {
-            release(proxy, PortOf { host: &host, port });
-            told.done(&sidecar.meta, proxy, &format!("no listener or route leads to {host} on port {port} any more"));
+    let known = known(proxy);
+    let mut hidden = Ports::new();
+    for (host, port) in &known {
+        match namespace(plan, proxy, host, *port) {
+            Some(namespace) if scope::hides(sidecar, proxy, &namespace, host) => {
+                hidden.insert((host, *port));
+                let what = format!("no listener or route leads to {host} on port {port} any more");
+                told.done(&sidecar.meta, proxy, &what);
+            }
+            Some(_) => {}
+            None => told.not(&sidecar.meta, &format!("whose {host} is, is not known")),
         }
     }
+    release(proxy, &hidden);
     // What the old one hid and this one does not.
     let Some(old) = old else { return };
     for shown in &plan.after.services {
@@ -74,9 +78,8 @@ fn known(proxy: &Proxy) -> BTreeSet<(String, u16)> {
 }
 
 /// The namespace of the service with this host: by its object, by the proxy's own words, by its name.
-fn namespace(objects: &Objects, proxy: &Proxy, host: &str, port: u16) -> Option<Box<str>> {
-    let object = objects.services.iter().find(|service| *service.host == *host);
-    if let Some(service) = object {
+fn namespace(plan: &Plan<'_>, proxy: &Proxy, host: &str, port: u16) -> Option<Box<str>> {
+    if let Some(service) = plan.hosts.get(host) {
         return Some(service.meta.namespace.clone());
     }
     let cluster = proxy.clusters.get(&*PortOf { host, port }.cluster());
