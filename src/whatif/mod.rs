@@ -45,6 +45,12 @@ impl Planned {
         let objects = merged(&before.objects, &given.objects);
         let plan = Plan::of(&before.objects, &objects, &given.objects);
         plan.check(&mut told);
+        for part in &given.left_out {
+            told.open.insert(format!("{}: {}", part.file, part.why));
+        }
+        if !before.proxies.iter().all(is_sidecar) {
+            told.open.insert("dumps of gateways, and tables of istioctl, are left as they are".to_owned());
+        }
         let mut proxies = before.proxies.clone();
         for proxy in proxies.iter_mut().filter(|proxy| is_sidecar(proxy)) {
             settle(proxy, &objects);

@@ -147,9 +147,7 @@ pub(super) fn listen(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, port
     proxy.clusters.extend(old.map(|old| (old.name.clone(), old)));
     match wanted {
         Wanted::At(addresses) => {
-            let own = |address: &IpAddr| service.headless && proxy.node.addresses.contains(address);
-            let others: Vec<IpAddr> = addresses.into_iter().filter(|address| !own(address)).collect();
-            for address in others {
+            for address in addresses {
                 bind(proxy, of, address);
             }
             cluster(proxy, of, kind);
@@ -201,11 +199,11 @@ fn wanted(plan: &Plan<'_>, proxy: &Proxy, service: &Service, port: &Port) -> Wan
         if proxy.node.addresses.is_empty() {
             return Wanted::Open("a pod has no listener for its own address, and the addresses of some are not known");
         }
-        let addresses = pods(plan, proxy, service);
-        return if addresses.is_empty() {
+        let pods = pods(plan, proxy, service);
+        return if pods.is_empty() {
             Wanted::Open("no pod is known that it selects: kubectl get pods -o yaml tells them")
         } else {
-            Wanted::At(addresses.into_iter().collect())
+            Wanted::At(pods.into_iter().filter(|address| !proxy.node.addresses.contains(address)).collect())
         };
     }
     if !service.addresses.is_empty() {

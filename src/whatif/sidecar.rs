@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::listeners::{PortOf, Ports, release};
+use super::listeners::{PortOf, Ports, heir, is_caught, release};
 use super::{Plan, Told, scope, service};
 use crate::cluster::{Cluster, Direction};
 use crate::mesh::Proxy;
@@ -46,6 +46,13 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
     for (host, port) in &known {
         match namespace(plan, proxy, host, *port) {
             Some(namespace) if scope::hides(sidecar, proxy, &namespace, host) => {
+                let of = PortOf { host, port: *port };
+                if is_caught(proxy, of)
+                    && let Some(heir) = heir(proxy, of)
+                {
+                    told.not(&sidecar.meta, &format!("port {port} may go to {heir} then, which has no listener yet"));
+                    continue;
+                }
                 hidden.insert((host, *port));
                 let what = format!("no listener or route leads to {host} on port {port} any more");
                 told.done(&sidecar.meta, proxy, &what);

@@ -8,8 +8,8 @@ use crate::mesh::objects::{
     DestinationRule, Meta, Objects, PeerAuthentication, Pod, Port, Resolution, Service, Sidecar,
 };
 use crate::mesh::{
-    Chain, Cluster, Direction, DownstreamTls, Has, Inspector, Listener, Match, Mesh, Node, Prefix, Proxy, Route,
-    RouteConfig, RouteTo, To, VirtualHost,
+    Chain, Cluster, Direction, DownstreamTls, Has, Inspector, LeftOut, Listener, Match, Mesh, Node, Prefix, Proxy,
+    Route, RouteConfig, RouteTo, To, VirtualHost,
 };
 use crate::route::{Bytes, Question, Router, Sni};
 
@@ -196,9 +196,14 @@ fn a_service_that_waits_for_the_port_leaves_it_open() {
     let other = "outbound|5701||other.example";
     let waiting = Cluster { name: other.into(), kind: "STRICT_DNS".into(), active: true, ..Cluster::default() };
     mesh.proxies[0].clusters.insert(other.into(), waiting);
-    let planned = planned(&mesh, services(vec![external(vec![])]));
-    assert_eq!(to(&planned, MEMBER), [CAUGHT, "PassthroughCluster"]);
-    assert!(planned.open[0].contains(other), "{:?}", planned.open);
+    let open = planned(&mesh, services(vec![external(vec![])]));
+    assert_eq!(to(&open, MEMBER), [CAUGHT, "PassthroughCluster"]);
+    assert!(open.open[0].contains(other), "{:?}", open.open);
+    let sidecar = Sidecar { meta: meta("Sidecar", "app", "default"), ..Sidecar::default() };
+    let sidecar = Sidecar { egress_hosts: vec!["shop/*".into()], ..sidecar };
+    let hidden = planned(&mesh, Objects { sidecars: vec![sidecar], ..Objects::default() });
+    assert_eq!(to(&hidden, MEMBER)[0], CAUGHT);
+    assert!(hidden.open.iter().any(|open| open.contains(other)), "{:?}", hidden.open);
 }
 
 #[test]
@@ -352,9 +357,15 @@ fn what_is_not_followed_is_said() {
         services: vec![Service { meta: meta("Service", "", "x"), ..external(vec![]) }],
         ..Objects::default()
     };
-    let planned = planned(&mesh("PassthroughCluster"), given);
+    let mut mesh = mesh("PassthroughCluster");
+    let planned = planned(&mesh, given.clone());
     assert_eq!(planned.open.len(), 3, "{:?}", planned.open);
     assert_eq!(to(&planned, MEMBER), [CAUGHT, CAUGHT]);
+    mesh.proxies[0].node.kind = "router".into();
+    let unread =
+        LeftOut { file: "f.yaml".into(), place: "".into(), why: "Deployments are not used".into(), wrong: false };
+    let more = Planned::of(&mesh, Mesh { objects: given, left_out: vec![unread], ..Mesh::default() });
+    assert_eq!(more.open.len(), 5, "{:?}", more.open);
 }
 
 #[test]
