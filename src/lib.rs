@@ -37,6 +37,7 @@ pub mod topology;
 pub mod history;
 pub mod mesh;
 pub mod route;
+pub mod whatif;
 pub mod replay;
 pub mod remedy;
 pub mod finding;

@@ -47,6 +47,21 @@ fn the_text_fits_a_terminal_and_has_no_control_letters() {
 }
 
 #[test]
+fn whom_proxies_sent_to_around_the_mesh_is_told_by_their_clusters() {
+    let fixed = ["lint", "--mesh", "samples/proof/mesh/fixed", "-o", "json"];
+    let report = json(&run(&fixed));
+    let around: Vec<&Value> =
+        report["findings"].as_array().unwrap().iter().filter(|finding| finding["code"] == "L312").collect();
+    let [only] = around[..] else { panic!("{around:?}") };
+    assert_eq!(only["subject"], "manager.manager.svc.cluster.local on port 5701");
+    assert!(only["why"].as_str().unwrap().contains("10.12.0.12:5701 and 10.12.1.6:5701"), "{only}");
+    assert_eq!(only["places"].as_array().unwrap().len(), 2);
+    // While the port is caught whole, that is what there is to say.
+    let report = json(&run(&["lint", "--mesh", "samples/proof/mesh/externalname", "-o", "json"]));
+    assert!(codes(&report).contains(&"L301") && !codes(&report).contains(&"L312"), "{report}");
+}
+
+#[test]
 fn exit_codes_are_those_of_the_main_command() {
     let code = |arguments: &[&str]| run(&[&["lint", "--mesh"], arguments].concat()).status.code();
     assert_eq!(code(&[SAMPLE]), Some(0));

@@ -61,6 +61,79 @@ fn another_configuration_says_what_would_go_elsewhere() {
     assert_eq!(after("mesh/externalname"), (183, 24));
 }
 
+/// The ExternalName Service of the story, with this port list and annotation.
+fn app_ext(folder: &std::path::Path, annotations: &str, ports: &str) -> String {
+    let manifest = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: app-ext, namespace: app, annotations: {{{annotations}}}}}\n\
+         spec:\n  type: ExternalName\n  externalName: idle.manager.svc.cluster.local\n  \
+         ports: [{{name: http, port: 8080, targetPort: 8080, protocol: TCP}}{ports}]\n"
+    );
+    let file = folder.join("app-ext.yaml");
+    std::fs::write(&file, manifest).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_manifest_says_the_same_as_the_dumps_that_were_taken_after_it_was_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = app_ext(folder.path(), "", "");
+    let given = ["--mesh", &mesh("mesh"), "--mesh", &mesh("objects.yaml"), "--mesh-after"].map(str::to_owned);
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    let translated = report(&[&given[..], &[&manifest]].concat());
+    let (dumped, after) = (report(&[&given[..], &[&mesh("mesh/fixed")]].concat()), &translated["mesh"]["after"]);
+    assert_eq!(after["moves"], dumped["mesh"]["after"]["moves"]);
+    assert_eq!((&after["asked"], &after["elsewhere"]), (&183.into(), &21.into()));
+    let said = "Service app-ext in namespace app: no listener or route leads to its port 5701 any more, at 4 proxies";
+    assert_eq!(after["changes"], Value::Array(vec![said.into()]));
+    assert_eq!(after["open"], Value::Array(Vec::new()));
+    let shown = text(&run(&[&[LOG][..], &given, &[&manifest]].concat()));
+    assert!(shown.contains("By     Service app-ext in namespace app: no listener or route"), "{shown}");
+    let shown = text(&run(&[&["--redact", "-o", "json", LOG][..], &given, &[&manifest]].concat()));
+    assert!(shown.contains("not shown") && !shown.contains("app-ext"), "{shown}");
+}
+
+#[test]
+fn a_server_that_turns_strict_may_refuse_what_came_in_plaintext() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let pod = |name: &str| format!("---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: manager}}\n");
+    let pods = write("pods.yaml", pod("manager-7948dffbdd-p44xx") + &pod("manager-7948dffbdd-sh7rx"));
+    let kind = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n";
+    let strict = format!("{kind}metadata: {{name: default, namespace: manager}}\nspec: {{mtls: {{mode: STRICT}}}}\n");
+    let strict = write("strict.yaml", strict);
+    let report = report(&["--mesh", &mesh("mesh"), "--mesh", &pods, "--mesh-after", &strict]);
+    let after = &report["mesh"]["after"];
+    // The managers' calls by pod address came through PassthroughCluster, in plaintext, to the other one's proxy.
+    assert_eq!((&after["elsewhere"], &after["may"]), (&0.into(), &24.into()), "{after}");
+}
+
+#[test]
+fn plaintext_that_a_strict_server_refused_is_explained_for_certain() {
+    let report = json(&run(&["-o", "json", "samples/routes/routes.log", "--mesh", "samples/routes/mesh"]));
+    let compared = &report["mesh"]["compared"];
+    assert_eq!((&compared["explained"], &compared["possible"]), (&report["lines"]["access"], &0.into()), "{compared}");
+    assert!(report["findings"].as_array().unwrap().iter().any(|finding| finding["name"] == "no-filter-chain"));
+}
+
+#[test]
+fn what_depends_on_what_nobody_said_is_not_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let hidden = app_ext(
+        folder.path(),
+        r#"networking.istio.io/exportTo: ".""#,
+        ", {name: tcp-hazelcast, port: 5701, targetPort: 5701, protocol: TCP}",
+    );
+    // The lab's dumps do not say the namespaces of their pods.
+    let after = report(&["--mesh", &mesh("mesh"), "--mesh", &mesh("objects.yaml"), "--mesh-after", &hidden]);
+    let after = &after["mesh"]["after"];
+    assert_eq!((&after["elsewhere"], &after["changes"]), (&0.into(), &Value::Array(Vec::new())));
+    assert!(after["open"][0].as_str().unwrap().contains("namespaces of some pods are not known"), "{after}");
+}
+
 #[test]
 fn a_configuration_that_is_not_the_one_of_the_log_is_said_to_be_another() {
     let report = report(&["--mesh", &mesh("mesh/healthy")]);

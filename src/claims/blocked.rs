@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::by_address::{Unlisted, push, registered, sidecar_of};
+use super::by_address::{Unlisted, hides, push, registered, sidecar_of};
 use super::{Claims, Seen};
 use crate::cluster::Direction;
-use crate::mesh::objects::{Meta, Objects, Service};
-use crate::mesh::scope::{hides, pod_at, service_with, services_at};
+use crate::mesh::objects::Objects;
+use crate::mesh::scope::{self, pod_at, service_with, services_at};
 use crate::mesh::{Mesh, Proxy};
 use crate::remedy::{self, Remedy, allow_any};
 use crate::replay::{Replayed, Shown};
@@ -98,7 +98,5 @@ fn is_black_hole(end: End<'_>) -> bool {
 /// Whether a proxy knows what is registered in its own namespace: a Sidecar may keep it from that.
 fn sees_its_own(mesh: &Mesh, caller: &Proxy) -> bool {
     let namespace = &caller.node.namespace;
-    let meta = Meta { namespace: namespace.clone(), ..Meta::default() };
-    let any = Service { meta, ..Service::default() };
-    sidecar_of(mesh, caller).is_none_or(|sidecar| !hides(sidecar, namespace, &any))
+    sidecar_of(mesh, caller).is_none_or(|sidecar| !scope::hides(sidecar, namespace, namespace, ""))
 }

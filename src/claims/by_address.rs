@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use super::{Claims, Seen, list};
 use crate::cluster::{Cluster, Direction};
 use crate::leg::Protocol;
-use crate::mesh::objects::{Pod, Service, Sidecar};
-use crate::mesh::scope::{hides, may_list, pod_at, service_with, services_at, sidecar};
+use crate::mesh::objects::{Service, Sidecar};
+use crate::mesh::scope::{self, may_list, pod_at, service_with, services_at};
 use crate::mesh::{Address, Mesh, Proxy};
 use crate::remedy::{Remedy, Victim, by_name, listed, members, shown};
 use crate::replay::Replayed;
@@ -126,12 +126,14 @@ pub(super) fn registered(mesh: &Mesh, caller: &Proxy, to: SocketAddr, seen: &See
     hides(limits, &caller.node.namespace, service).then(|| shown(limits, service)).flatten()
 }
 
-/// The Sidecar of a proxy, by its pod's labels where its object was given.
+/// The Sidecar of a proxy, where it is known.
 pub(super) fn sidecar_of<'m>(mesh: &'m Mesh, proxy: &Proxy) -> Option<&'m Sidecar> {
-    let node = &proxy.node;
-    let own = |pod: &&Pod| pod.meta.name == node.pod && pod.meta.namespace == node.namespace;
-    let labels = mesh.objects.pods.iter().find(own).map(|pod| &pod.meta.labels);
-    if node.namespace.is_empty() { None } else { sidecar(&mesh.objects, &node.namespace, labels) }
+    scope::sidecar(&mesh.objects, proxy).ok().flatten()
+}
+
+/// Whether a Sidecar keeps a service from the proxies of this namespace.
+pub(super) fn hides(sidecar: &Sidecar, namespace: &str, service: &Service) -> bool {
+    scope::hides(sidecar, namespace, &service.meta.namespace, &service.host)
 }
 
 /// The host and port of the service by which the caller itself knows an address.

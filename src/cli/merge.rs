@@ -36,7 +36,8 @@ impl Merge {
 /// Runs the command.
 pub(super) fn run(arguments: &Merge) -> anyhow::Result<ExitCode> {
     let asked = &arguments.asked;
-    let settings = asked.settings(Formats::built_in()?)?;
+    let mut settings = asked.settings(Formats::built_in()?)?;
+    settings.mesh_after = asked.planned(settings.mesh.as_ref())?;
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let mut pass = Pass::new(&settings, sinks::open(asked.output, out, false, style(asked.color)));
     join(&mut pass, &arguments.states)?;

@@ -33,6 +33,7 @@ use crate::run::{Pass, Settings};
 use crate::sinks::{self, Output, Style};
 use crate::state;
 use crate::table::Table;
+use crate::whatif::Planned;
 use input::Input;
 use wanted::Wanted;
 
@@ -97,8 +98,8 @@ struct Asked {
     #[arg(long, value_name = "PATH")]
     mesh: Vec<PathBuf>,
 
-    /// The configuration that may come, in dumps: says which of the connections would go elsewhere
-    #[arg(long, value_name = "PATH", requires = "mesh")]
+    /// The configuration that may come, as dumps or as manifests: says which of the connections would go elsewhere
+    #[arg(long, value_name = "PATH")]
     mesh_after: Vec<PathBuf>,
 
     /// Exit with 1 if there is a finding of this severity or worse
@@ -121,9 +122,15 @@ impl Asked {
             expect: self.expect.as_deref().map(expectations).transpose()?,
             save: self.save.is_some(),
             mesh: configuration(&self.mesh)?,
-            mesh_after: configuration(&self.mesh_after)?,
             ..Settings::plain(formats, 0)
         })
+    }
+
+    /// What may come after a mesh; none if nobody asks for it.
+    fn planned(&self, mesh: Option<&Mesh>) -> anyhow::Result<Option<Planned>> {
+        let Some(after) = configuration(&self.mesh_after)? else { return Ok(None) };
+        let before = mesh.context("--mesh-after needs the configuration before it: --mesh PATH")?;
+        Ok(Some(Planned::of(before, after)))
     }
 
     /// Saves what a run has learned, if that was asked for. A failure is a trouble: the report is still worth showing.
@@ -289,6 +296,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let input = Input::open(&arguments.files, &stop)?;
     settings.mesh = settings.mesh.or_else(|| input.configuration(&arguments.files, &stop));
+    settings.mesh_after = asked.planned(settings.mesh.as_ref())?;
     let out = io::BufWriter::with_capacity(64 << 10, io::stdout().lock());
     let sink = sinks::open(asked.output, out, arguments.connections, style(asked.color));
     let mut pass = Pass::new(&settings, sink);

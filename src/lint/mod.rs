@@ -6,6 +6,7 @@
 //! configuration has it, *likely* where objects say so and Istio makes the same of them everywhere, *suspect* where
 //! that depends on something that was not given.
 
+mod around_the_mesh;
 mod catch_all;
 mod dropped_service;
 mod external_name_ports;
@@ -16,8 +17,10 @@ mod no_endpoints;
 mod port_protocol;
 mod rejected_update;
 mod service_entry_without_addresses;
+mod several_for_one;
 mod shared_port;
 mod strict_with_plaintext_clients;
+mod two_protocols;
 mod view;
 
 pub use finding::{Finding, Place, Report, SCHEMA_VERSION};
@@ -48,6 +51,9 @@ pub const CHECKS: &[Check] = &[
     Check { meta: &no_endpoints::META, judge: no_endpoints::judge },
     Check { meta: &mixed_headless_mtls::META, judge: mixed_headless_mtls::judge },
     Check { meta: &strict_with_plaintext_clients::META, judge: strict_with_plaintext_clients::judge },
+    Check { meta: &around_the_mesh::META, judge: around_the_mesh::judge },
+    Check { meta: &several_for_one::META, judge: several_for_one::judge },
+    Check { meta: &two_protocols::META, judge: two_protocols::judge },
 ];
 
 /// Asks every check. Findings come the worst first, then by code and subject.

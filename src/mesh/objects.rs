@@ -178,6 +178,8 @@ pub struct Sidecar {
     pub egress_hosts: Vec<Box<str>>,
     /// The place of its first egress listener that is for every port; none if there is none.
     pub every_port: Option<usize>,
+    /// An egress listener of it has a port or an address of its own, and so not all that it lists is known everywhere.
+    pub binds_egress: bool,
     /// It declares ingress listeners, which replace those of services.
     pub has_ingress: bool,
     /// Its own `outboundTrafficPolicy.mode`; empty for the mesh's.

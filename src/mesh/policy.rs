@@ -105,7 +105,7 @@ pub fn rule_for<'o>(objects: &'o Objects, host: &str) -> Option<&'o DestinationR
 }
 
 /// Whether labels have all that a selector asks for.
-pub(super) fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
+pub fn selects(selector: &BTreeMap<Box<str>, Box<str>>, labels: &BTreeMap<Box<str>, Box<str>>) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 

@@ -47,6 +47,17 @@ impl Speaks {
         known.unwrap_or(if SERVER_FIRST.contains(&port.number) { Speaks::Tcp } else { Speaks::Auto })
     }
 
+    /// The word in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Speaks::Http => "HTTP",
+            Speaks::Tcp => "TCP",
+            Speaks::Tls => "TLS",
+            Speaks::Auto => "no protocol",
+            Speaks::Datagrams => "UDP or SCTP",
+        }
+    }
+
     /// Whether bytes that are no HTTP go by their address alone.
     pub fn goes_by_address(self) -> bool {
         matches!(self, Speaks::Tcp | Speaks::Auto)

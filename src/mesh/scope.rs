@@ -1,4 +1,4 @@
-//! Whose an address is by the cluster's objects, which Services list a port of it, and what a Sidecar lets a proxy know.
+//! Whose an address is by the cluster's objects, which Services list a port of it, and which services a proxy is told of.
 //! Where objects leave it open there is no answer: what is built on these is told to people as certain.
 //!
 //! Sources: Istio documentation, Sidecar; `pilot/pkg/model/sidecar.go`.
@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::Proxy;
 use super::objects::{Objects, Pod, Port, Service, Sidecar};
 use super::policy::selects;
 
@@ -54,54 +55,67 @@ pub fn may_list(service: &Service, port: u16) -> bool {
     service.ports.iter().any(|listed| target(listed).is_none_or(|target| target == port))
 }
 
-/// The Sidecar of a proxy: the one that selects its pod, else its namespace's, else the mesh's. None if there is none, or if
-/// the pod's labels decide and nobody knows them.
-pub fn sidecar<'o>(
-    objects: &'o Objects,
-    namespace: &str,
-    labels: Option<&BTreeMap<Box<str>, Box<str>>>,
-) -> Option<&'o Sidecar> {
-    let own = objects.sidecars.iter().filter(|sidecar| *sidecar.meta.namespace == *namespace);
-    let (wide, selecting): (Vec<&Sidecar>, Vec<&Sidecar>) = own.partition(|sidecar| sidecar.selector.is_empty());
-    match labels {
-        None if !selecting.is_empty() => return None,
-        Some(labels) => {
-            if let Some(found) = selecting.into_iter().find(|sidecar| selects(&sidecar.selector, labels)) {
-                return Some(found);
-            }
-        }
-        None => {}
-    }
-    let root =
-        || objects.sidecars.iter().find(|sidecar| &*sidecar.meta.namespace == ROOT && sidecar.selector.is_empty());
-    wide.first().copied().or_else(root)
+/// The labels of a proxy's pod, if its object was given.
+pub fn labels<'o>(objects: &'o Objects, proxy: &Proxy) -> Option<&'o BTreeMap<Box<str>, Box<str>>> {
+    let node = &proxy.node;
+    let own = objects.pods.iter().find(|pod| pod.meta.name == node.pod && pod.meta.namespace == node.namespace);
+    own.map(|pod| &pod.meta.labels)
 }
 
-/// Whether a Sidecar keeps a service from the proxies of this namespace: no egress listener has its host.
-pub fn hides(sidecar: &Sidecar, namespace: &str, service: &Service) -> bool {
-    let hosts = &sidecar.egress_hosts;
-    let has = |host: &str| {
-        let Some((scope, name)) = host.split_once('/') else { return true };
-        let home = match scope {
+/// Which Sidecar is for a proxy is not known: its pod's labels or its namespace decide, and were not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecided;
+
+/// The Sidecar of a proxy: the one that selects its pod, else its namespace's, else the mesh's. None if there is none.
+pub fn sidecar<'o>(objects: &'o Objects, proxy: &Proxy) -> Result<Option<&'o Sidecar>, Undecided> {
+    let namespace = &proxy.node.namespace;
+    if namespace.is_empty() && !objects.sidecars.is_empty() {
+        return Err(Undecided);
+    }
+    let own = objects.sidecars.iter().filter(|sidecar| sidecar.meta.namespace == *namespace);
+    let (wide, selecting): (Vec<&Sidecar>, Vec<&Sidecar>) = own.partition(|sidecar| sidecar.selector.is_empty());
+    if !selecting.is_empty() {
+        let labels = labels(objects, proxy).ok_or(Undecided)?;
+        if let Some(found) = selecting.into_iter().find(|sidecar| selects(&sidecar.selector, labels)) {
+            return Ok(Some(found));
+        }
+    }
+    let of_root = |sidecar: &&Sidecar| &*sidecar.meta.namespace == ROOT && sidecar.selector.is_empty();
+    Ok(wide.first().copied().or_else(|| objects.sidecars.iter().find(of_root)))
+}
+
+/// Whether a Sidecar keeps a host, whose service is at home in a namespace, from the proxies of this `namespace`: no egress
+/// listener lists it.
+pub fn hides(sidecar: &Sidecar, namespace: &str, home: &str, host: &str) -> bool {
+    let lists = |pattern: &str| {
+        let Some((scope, name)) = pattern.split_once('/') else { return true };
+        let is_home = match scope {
             "*" => true,
-            "." => *service.meta.namespace == *namespace,
-            scope => scope == &*service.meta.namespace,
+            "." => home == namespace,
+            scope => home == scope,
         };
-        let named = match name.strip_prefix('*') {
-            Some(suffix) => service.host.ends_with(suffix),
-            None => name == &*service.host,
-        };
-        home && named
+        is_home && name.strip_prefix('*').map_or(name == host, |suffix| host.ends_with(suffix))
     };
-    !hosts.is_empty() && !hosts.iter().any(|host| has(host))
+    !sidecar.egress_hosts.is_empty() && !sidecar.egress_hosts.iter().any(|pattern| lists(pattern))
+}
+
+/// Whether a service is exported to a namespace. What it does not say is every namespace.
+pub fn is_exported(service: &Service, namespace: &str) -> bool {
+    let to = |to: &str| match to {
+        "*" => true,
+        "." => *service.meta.namespace == *namespace,
+        to => to == namespace,
+    };
+    service.export_to.is_empty() || service.export_to.iter().any(|namespace| to(namespace))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh::Node;
     use crate::mesh::objects::{EndpointSlice, Meta};
 
-    fn labels(app: &str) -> BTreeMap<Box<str>, Box<str>> {
+    fn labels_of(app: &str) -> BTreeMap<Box<str>, Box<str>> {
         if app.is_empty() { BTreeMap::new() } else { [("app".into(), app.into())].into() }
     }
 
@@ -111,7 +125,7 @@ mod tests {
 
     fn pod(name: &str, phase: &str) -> Pod {
         Pod {
-            meta: Meta { labels: labels("db"), ..meta("Pod", "data", name) },
+            meta: Meta { labels: labels_of("db"), ..meta("Pod", "data", name) },
             addresses: vec![[10, 0, 0, 5].into()],
             phase: phase.into(),
             ..Pod::default()
@@ -120,7 +134,7 @@ mod tests {
 
     fn service(name: &str, app: &str) -> Service {
         let host = format!("{name}.data.svc.cluster.local").into();
-        Service { meta: meta("Service", "data", name), host, selector: labels(app), ..Service::default() }
+        Service { meta: meta("Service", "data", name), host, selector: labels_of(app), ..Service::default() }
     }
 
     #[test]
@@ -160,31 +174,48 @@ mod tests {
     fn the_nearest_sidecar_counts_and_hides_what_it_does_not_list() {
         let made = |namespace: &str, app: &str, hosts: &[&str]| Sidecar {
             meta: meta("Sidecar", namespace, "s"),
-            selector: labels(app),
+            selector: labels_of(app),
             egress_hosts: hosts.iter().map(|host| (*host).into()).collect(),
             ..Sidecar::default()
         };
+        let pod =
+            |app: &str| Pod { meta: Meta { labels: labels_of(app), ..meta("Pod", "shop", app) }, ..Pod::default() };
         let objects = Objects {
             sidecars: vec![
                 made("istio-system", "", &["./*"]),
                 made("shop", "", &["*/*"]),
                 made("shop", "web", &["~/*"]),
             ],
+            pods: vec![pod("web"), pod("x")],
             ..Objects::default()
         };
-        let found = |namespace: &str, app: Option<&str>| {
-            let labels = app.map(labels);
-            sidecar(&objects, namespace, labels.as_ref()).map(|found| found.egress_hosts[0].clone())
+        let found = |namespace: &str, pod: &str| {
+            let node = Node { namespace: namespace.into(), pod: pod.into(), ..Node::default() };
+            let found = sidecar(&objects, &Proxy { node, ..Proxy::default() })?;
+            Ok(found.map(|found| &*found.egress_hosts[0]))
         };
-        assert_eq!(found("shop", Some("web")).as_deref(), Some("~/*"));
-        assert_eq!(found("shop", Some("x")).as_deref(), Some("*/*"));
-        assert_eq!(found("shop", None), None, "the labels decide");
-        assert_eq!(found("other", None).as_deref(), Some("./*"));
-        let db = service("db", "db");
-        let hidden = |hosts: &[&str], namespace: &str| hides(&made("x", "", hosts), namespace, &db);
+        assert_eq!(found("shop", "web"), Ok(Some("~/*")));
+        assert_eq!(found("shop", "x"), Ok(Some("*/*")));
+        assert_eq!(found("shop", "y"), Err(Undecided), "its labels decide");
+        assert_eq!(found("other", "y"), Ok(Some("./*")));
+        assert_eq!(found("", "web"), Err(Undecided));
+        let hidden = |hosts: &[&str], namespace: &str| {
+            hides(&made("x", "", hosts), namespace, "data", "db.data.svc.cluster.local")
+        };
         assert!(!hidden(&["./*"], "data") && hidden(&["./*"], "shop"));
         assert!(!hidden(&["data/*"], "shop") && !hidden(&["*/db.data.svc.cluster.local"], "shop"));
         assert!(hidden(&["data/web.data.svc.cluster.local", "~/*"], "shop"));
         assert!(!hidden(&["*/*.svc.cluster.local"], "shop") && !hidden(&[], "shop"));
+    }
+
+    #[test]
+    fn what_is_exported_nowhere_else_is_seen_at_home() {
+        let exported = |to: &[&str], namespace: &str| {
+            let export_to = to.iter().map(|to| (*to).into()).collect();
+            is_exported(&Service { export_to, ..service("db", "db") }, namespace)
+        };
+        assert!(exported(&[], "shop") && exported(&["shop"], "shop"));
+        assert!(exported(&["."], "data") && !exported(&["."], "shop"));
+        assert!(!exported(&["~"], "data"));
     }
 }

@@ -4,6 +4,9 @@ use super::{Redactor, Text};
 use crate::mesh::LeftOut;
 use crate::report::{After, Difference, Mesh, Move, Proxy};
 
+/// What stands in the place of a sentence that names objects.
+const HIDDEN: &str = "not shown";
+
 impl Redactor {
     /// The configuration that was given, and how the log compares with it.
     pub(super) fn mesh(&mut self, mesh: Mesh) -> Mesh {
@@ -46,7 +49,7 @@ impl Redactor {
             }
         };
         let differences = differences.into_iter().map(difference).collect();
-        let after = after.map(|After { asked, elsewhere, moves }| {
+        let after = after.map(|After { asked, elsewhere, may, moves, changes, open }| {
             let one = |row: Move| {
                 let Move { source, destination, from, to, lines } = row;
                 Move {
@@ -57,7 +60,10 @@ impl Redactor {
                     lines,
                 }
             };
-            After { asked, elsewhere, moves: moves.into_iter().map(one).collect() }
+            let moves = moves.into_iter().map(one).collect();
+            // These name objects in sentences of ours, of which only the number is told.
+            let hidden = |list: Vec<String>| list.iter().map(|_| HIDDEN.to_owned()).collect();
+            After { asked, elsewhere, may, moves, changes: hidden(changes), open: hidden(open) }
         });
         Mesh { proxies, beside_logs, left_out, compared, differences, after }
     }

@@ -21,6 +21,7 @@ use crate::mesh::{Direction, Mesh, To};
 use crate::names::Names;
 use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Router, Sni, chain_of};
 use crate::topology::Topology;
+use crate::whatif::Planned;
 use dumps::Dumps;
 pub use prediction::Prediction;
 
@@ -64,6 +65,17 @@ impl Why {
     }
 }
 
+/// What becomes of a way's connections by the configuration that may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// What became of them before.
+    Same,
+    /// That, or something else that could not become of them before: by what the client sent, or which pod it was.
+    May,
+    /// Something else: the clusters, or what else becomes of them.
+    Elsewhere(BTreeSet<String>),
+}
+
 /// What one way came to.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -73,8 +85,8 @@ pub struct Asked {
     pub dump: Option<usize>,
     /// Where that dump sends it, in the word of reports, if it went there.
     pub end: Option<Box<str>>,
-    /// Where else its connections go by the configuration that may come; none without such, or if they stay.
-    pub after: Option<BTreeSet<String>>,
+    /// What becomes of its connections by the configuration that may come; they stay without such.
+    pub after: Then,
 }
 
 /// A configuration, and the ways of a log as they compare with it.
@@ -83,8 +95,8 @@ pub struct Replayed<'m> {
     /// What was given.
     pub mesh: &'m Mesh,
     now: State<'m>,
-    /// The configuration that may come.
-    after: Option<State<'m>>,
+    /// The configuration that may come, and how it is asked.
+    after: Option<(&'m Planned, State<'m>)>,
     /// By the number of the way.
     asked: Vec<Asked>,
 }
@@ -102,6 +114,17 @@ pub struct Shown<'r, 'm> {
     pub outcome: Outcome<'m>,
 }
 
+/// What may become of a way.
+#[derive(Debug, Default)]
+struct Ends {
+    /// The clusters, and what else.
+    all: BTreeSet<String>,
+    /// What was logged is among them, or nobody can say.
+    stays: bool,
+    /// What was logged is among them without mTLS, whose clients in the mesh always send a name, for a line without one.
+    stays_plain: bool,
+}
+
 /// One state of a mesh, as it is asked.
 #[derive(Debug)]
 struct State<'m> {
@@ -111,21 +134,36 @@ struct State<'m> {
 
 impl<'m> Replayed<'m> {
     /// Nothing asked yet; `after` is the configuration that may come.
-    pub fn new(mesh: &'m Mesh, after: Option<&'m Mesh>) -> Replayed<'m> {
-        let after = after.map(State::of);
+    pub fn new(mesh: &'m Mesh, after: Option<&'m Planned>) -> Replayed<'m> {
+        let after = after.map(|planned| (planned, State::of(&planned.mesh)));
         Replayed { mesh, now: State::of(mesh), after, asked: Vec::new() }
     }
 
     /// Asks every way of a ledger, as it is now.
     pub fn compare(&mut self, ledger: &Ledger, topology: &Topology) {
         let dumps = Dumps::of(self.mesh, ledger, topology);
-        let later = self.after.as_ref().map(|after| Dumps::of(after.mesh, ledger, topology));
+        let later = self.after.as_ref().map(|(_, state)| Dumps::of(state.mesh, ledger, topology));
         self.asked.clear();
         for (_, way, entry) in ledger.iter() {
             let time = Span { first: entry.counts.first, last: entry.counts.last, count: entry.counts.legs };
             let asked = self.now.ask(way, &dumps.in_force(way, &time), &ledger.names);
-            let after = self.after.as_mut().zip(later.as_ref());
-            let after = after.and_then(|(after, dumps)| after.elsewhere(way, &dumps.latest(way), &ledger.names));
+            let coming = self.after.as_mut().zip(later.as_ref());
+            let after = coming.map_or(Then::Same, |((planned, state), later)| {
+                let known = matches!(asked.verdict, Verdict::Explained | Verdict::Possible);
+                // What manifests change is only known of what the configuration before them explains.
+                let later = match planned.from_manifests {
+                    true if !known => return Then::Same,
+                    true => later.in_force(way, &time),
+                    false => later.latest(way),
+                };
+                let then = state.ends(way, &later, &ledger.names);
+                if !then.stays && !then.all.is_empty() {
+                    return Then::Elsewhere(then.all);
+                }
+                let before = self.now.ends(way, &dumps.in_force(way, &time), &ledger.names);
+                let lost = before.stays_plain && !then.stays_plain;
+                if known && (lost || !then.all.is_subset(&before.all)) { Then::May } else { Then::Same }
+            });
             self.asked.push(Asked { after, ..asked });
         }
     }
@@ -153,9 +191,9 @@ impl<'m> Replayed<'m> {
         self.now.replays[dump].router()
     }
 
-    /// Whether there is a configuration that may come.
-    pub fn has_after(&self) -> bool {
-        self.after.is_some()
+    /// The configuration that may come, if there is one.
+    pub fn planned(&self) -> Option<&'m Planned> {
+        self.after.as_ref().map(|(planned, _)| *planned)
     }
 }
 
@@ -166,7 +204,7 @@ impl<'m> State<'m> {
 
     /// How a way compares with these dumps, and the one that says so.
     fn ask(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Asked {
-        let asked = |verdict, dump, end| Asked { verdict, dump, end, after: None };
+        let asked = |verdict, dump, end| Asked { verdict, dump, end, after: Then::Same };
         let not = |why| asked(Verdict::NotAsked(why), None, None);
         let question = match question(way, names) {
             Ok(question) => question,
@@ -186,7 +224,12 @@ impl<'m> State<'m> {
             let fitting = fits.count();
             // A line that names a cluster rules out the ends that have none.
             let at_cluster = |end: End<'_>| matches!(end, End::Cluster { .. } | End::Open(_));
-            let ruled_out = |outcome: &&Outcome<'m>| !logged.is_empty() && !at_cluster(outcome.end);
+            // One that no chain took and that has no name rules out mTLS, whose clients always send one.
+            let nameless = question.sni == Sni::Absent && way.flags.any(Flags::of(&["NR"]));
+            let ruled_out = |outcome: &&Outcome<'m>| {
+                (!logged.is_empty() && !at_cluster(outcome.end))
+                    || (nameless && asks_for_certificate(router, &answer, outcome))
+            };
             let left = outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
             let known = if fitting > 0 && fitting == left {
                 &mut explained
@@ -215,20 +258,22 @@ impl<'m> State<'m> {
         (self.replays[dump].router(), answer)
     }
 
-    /// Where a way goes by these dumps, if it is not where it went.
-    fn elsewhere(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Option<BTreeSet<String>> {
-        let question = question(way, names).ok()?;
+    /// What may become of a way by these dumps.
+    fn ends(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Ends {
+        let mut found = Ends { stays: dumps.is_empty(), ..Ends::default() };
+        let Ok(question) = question(way, names) else { return Ends { stays: true, ..found } };
         let logged = names.show(way.cluster);
-        let mut found = BTreeSet::new();
         for dump in dumps {
             let (router, answer) = self.answer(*dump, &question);
             let outcomes = spoken(router, &answer, way);
-            if answer.is_open() || outcomes.iter().any(|outcome| fits(outcome.end, &logged, way)) {
-                return None;
+            found.stays |= answer.is_open();
+            for outcome in outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way)) {
+                found.stays = true;
+                found.stays_plain |= question.sni == Sni::Absent && !asks_for_certificate(router, &answer, outcome);
             }
-            found.extend(ends(&outcomes));
+            found.all.extend(ends(&outcomes));
         }
-        Some(found).filter(|found| !found.is_empty())
+        found
     }
 }
 
@@ -288,6 +333,12 @@ fn spoken<'m>(router: &Router<'m>, answer: &Answer<'m>, way: &Way) -> Vec<Outcom
     };
     let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();
     if outcomes.is_empty() { answer.outcomes.clone() } else { outcomes }
+}
+
+/// Whether an outcome is that of a chain of mTLS.
+fn asks_for_certificate(router: &Router<'_>, answer: &Answer<'_>, outcome: &Outcome<'_>) -> bool {
+    let tls = chain_of(router.proxy, answer, outcome).and_then(|chain| chain.tls);
+    tls.is_some_and(|tls| tls.requires_client_certificate)
 }
 
 /// What may become of a connection, in the words of reports.

@@ -8,7 +8,8 @@ use super::Gathered;
 use crate::claims;
 use crate::field::value::Micros;
 use crate::mesh::LeftOut;
-use crate::replay::{Replayed, Verdict, Why};
+use crate::replay::{Replayed, Then, Verdict, Why};
+use crate::whatif::Planned;
 
 /// The configuration and the comparison.
 #[derive(Clone, Debug, Serialize)]
@@ -88,12 +89,18 @@ pub struct Difference {
 /// What another configuration would change.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct After {
-    /// Lines that it was asked of.
+    /// Lines that it was asked of; of manifests those that the configuration before them explains.
     pub asked: u64,
     /// Of those, the ones that would go elsewhere.
     pub elsewhere: u64,
-    /// Which, the most first.
+    /// Those that may, by what the client sent or which pod it was: something may become of them that could not before.
+    pub may: u64,
+    /// Which would, the most first.
     pub moves: Vec<Move>,
+    /// What the manifests change, a sentence each; empty where dumps were given.
+    pub changes: Vec<String>,
+    /// What was not worked out of them, a sentence each; empty where dumps were given.
+    pub open: Vec<String>,
 }
 
 /// Lines that would go elsewhere.
@@ -130,7 +137,7 @@ pub(super) fn mesh(gathered: &Gathered<'_>) -> Option<Mesh> {
         left_out: replayed.mesh.left_out.clone(),
         compared: compared(gathered, replayed),
         differences: differences(gathered, replayed),
-        after: replayed.has_after().then(|| after(gathered, replayed)),
+        after: replayed.planned().map(|planned| after(gathered, replayed, planned)),
     })
 }
 
@@ -175,17 +182,21 @@ fn differences(gathered: &Gathered<'_>, replayed: &Replayed<'_>) -> Vec<Differen
     found
 }
 
-fn after(gathered: &Gathered<'_>, replayed: &Replayed<'_>) -> After {
+fn after(gathered: &Gathered<'_>, replayed: &Replayed<'_>, planned: &Planned) -> After {
     let Gathered { ledger, topology, .. } = *gathered;
-    let mut all = After::default();
+    let mut all = After { changes: planned.changes.clone(), open: planned.open.clone(), ..After::default() };
     let mut moves: BTreeMap<(String, String, String, BTreeSet<String>), u64> = BTreeMap::new();
     for (number, way, entry) in ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0) {
         let Some(asked) = replayed.way(number) else { continue };
         if matches!(asked.verdict, Verdict::NotAsked(Why::NoDestination | Why::SideUnknown | Why::NothingSaid)) {
             continue;
         }
+        if planned.from_manifests && !matches!(asked.verdict, Verdict::Explained | Verdict::Possible) {
+            continue;
+        }
         all.asked += entry.counts.legs;
-        if let Some(ends) = &asked.after {
+        all.may += if asked.after == Then::May { entry.counts.legs } else { 0 };
+        if let Then::Elsewhere(ends) = &asked.after {
             all.elsewhere += entry.counts.legs;
             let destination = way.dest.show(&ledger.names).to_string();
             let from = ledger.show(way.cluster).into_owned();

@@ -35,6 +35,7 @@ use crate::source::block::Block;
 use crate::source::expand::Expanded;
 use crate::source::place::Place;
 use crate::topology::Topology;
+use crate::whatif::Planned;
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub struct Settings {
     /// The mesh's configuration, if it was given.
     pub mesh: Option<Mesh>,
     /// The configuration that may come: what would change.
-    pub mesh_after: Option<Mesh>,
+    pub mesh_after: Option<Planned>,
     /// The log time that is asked for.
     pub window: Window,
     /// Which connections are asked for: those of which it takes a line.

@@ -45,6 +45,7 @@ pub(super) fn sidecar(node: &Node, meta: Meta) -> Read<'_, Sidecar> {
             if found.every_port.is_none() && egress.get("port")?.is_none() {
                 found.every_port = Some(place);
             }
+            found.binds_egress |= egress.has("port") || egress.has("bind");
         }
     }
     Ok(found)

@@ -75,18 +75,30 @@ impl<W: Write> Text<W> {
             self.row("Differ", &clean(&text))?;
         }
         if let Some(after) = &mesh.after {
-            self.row("After", &format!("{} of {} lines would go elsewhere", after.elsewhere, after.asked))?;
+            let may = if after.may == 0 { String::new() } else { format!(", {} more may", after.may) };
+            self.row("After", &format!("{} of {} lines would go elsewhere{may}", after.elsewhere, after.asked))?;
             for row in after.moves.iter().take(ROWS) {
                 let from = if row.from.is_empty() { "no cluster" } else { &row.from };
                 let text =
                     format!("{} {} to {}: {from} -> {}", row.lines, row.source, row.destination, row.to.join(" or "));
                 self.row("", &clean(&text))?;
             }
-            let more = after.moves.len().saturating_sub(ROWS);
-            if more > 0 {
-                self.row("", &format!("and {more} more: --output json shows all"))?;
+            self.more(after.moves.len())?;
+            for (label, list) in [("By", &after.changes), ("Open", &after.open)] {
+                for (place, sentence) in list.iter().take(ROWS).enumerate() {
+                    self.row(if place == 0 { label } else { "" }, &clean(sentence))?;
+                }
+                self.more(list.len())?;
             }
         }
         Ok(())
+    }
+
+    /// How many rows of a list are not shown.
+    fn more(&mut self, count: usize) -> io::Result<()> {
+        match count.saturating_sub(ROWS) {
+            0 => Ok(()),
+            more => self.row("", &format!("and {more} more: --output json shows all")),
+        }
     }
 }

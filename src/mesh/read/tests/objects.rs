@@ -89,7 +89,7 @@ fn pods_slices_and_policies_are_read_from_a_list() {
         "notReadyAddresses":[{"ip":"10.1.0.7","targetRef":{"kind":"Pod","name":"web-1"}}],"ports":[{"port":80}]}]},
       {"kind":"PeerAuthentication","metadata":{"name":"default","namespace":"shop"},"spec":{"mtls":{"mode":"STRICT"},
         "selector":{"matchLabels":{"app":"db"}},"portLevelMtls":{"5432":{"mode":"DISABLE"},"80":{"mode":"UNSET"}}}},
-      {"kind":"Sidecar","metadata":{"name":"s","namespace":"shop"},"spec":{"egress":[{"hosts":["./*","istio-system/*"]}],
+      {"kind":"Sidecar","metadata":{"name":"s","namespace":"shop"},"spec":{"egress":[{"hosts":["./*","istio-system/*"],"port":{"number":9}}],
         "outboundTrafficPolicy":{"mode":"REGISTRY_ONLY"},"ingress":[{"port":{"number":80}}]}},
       {"kind":"DestinationRule","metadata":{"name":"d","namespace":"shop"},"spec":{"host":"db","subsets":[{"name":"v1"}],
         "trafficPolicy":{"tls":{"mode":"ISTIO_MUTUAL"}},"exportTo":["."]}},
@@ -112,7 +112,12 @@ fn pods_slices_and_policies_are_read_from_a_list() {
     let strict = &found.peer_authentications[0];
     assert_eq!((&*strict.mode, &*strict.ports[&5432], &*strict.ports[&80]), ("STRICT", "DISABLE", ""));
     let sidecar = &found.sidecars[0];
-    assert!(sidecar.has_ingress && sidecar.egress_hosts.len() == 2 && &*sidecar.outbound_policy == "REGISTRY_ONLY");
+    assert!(
+        sidecar.has_ingress
+            && sidecar.binds_egress
+            && sidecar.egress_hosts.len() == 2
+            && &*sidecar.outbound_policy == "REGISTRY_ONLY"
+    );
     let rule = &found.destination_rules[0];
     assert_eq!((&*rule.host, &*rule.tls_mode, rule.subsets.len()), ("db", "ISTIO_MUTUAL", 1));
     let policies: Vec<_> = found.authorization_policies.iter().map(|policy| (&*policy.action, policy.rules)).collect();
