@@ -1,6 +1,7 @@
 //! From files to [`Mesh`]: configuration dumps and objects, told by what is in them.
 
 mod address;
+mod bulk;
 mod chain;
 mod cluster;
 mod config_map;

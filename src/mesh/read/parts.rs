@@ -1,5 +1,6 @@
 //! What one file tells: takes its parts as they come and makes values of them.
 
+use super::bulk::Bulk;
 use super::document::{Step, Take, shown};
 use super::node::{Node, Read};
 use super::notes::Notes;
@@ -27,6 +28,8 @@ pub(super) struct Parts {
     is_ztunnel: bool,
     /// Items of a List that leave their kind to it, which may stand behind them.
     waiting: Vec<(Vec<Step>, Node)>,
+    /// How much its messages say.
+    bulk: Bulk,
     /// What was not used.
     pub(super) notes: Notes,
     /// How many parts were known: a file without one is nothing that we know.
@@ -54,6 +57,10 @@ impl Take for Parts {
     }
 
     fn part(&mut self, place: &[Step], part: Node) {
+        if !self.bulk.takes(&part) {
+            self.wrong(place, "", "almost all of the file's messages are empty".to_owned());
+            return;
+        }
         let done = match place {
             [Step::Key(configs), Step::Item(_), Step::Key(member), ..] if &**configs == "configs" => {
                 self.of_section(place, member, &part)

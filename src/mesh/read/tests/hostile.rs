@@ -135,3 +135,14 @@ proptest! {
         said(text);
     }
 }
+
+#[test]
+fn empty_messages_do_not_become_a_hundred_times_their_size() {
+    let chains = vec!["{}"; 1_000_000].join(",");
+    let dump =
+        format!(r#"{{"configs":[{{"static_listeners":[{{"listener":{{"name":"a","filter_chains":[{chains}]}}}}]}}]}}"#);
+    let mesh = read(&[("x", &dump)]).unwrap();
+    assert!(mesh.proxies.iter().all(|proxy| proxy.listeners.is_empty()));
+    assert_eq!(&*mesh.left_out[0].why, "almost all of the file's messages are empty");
+    assert_eq!(&*mesh.left_out[0].place, "configs[0].static_listeners[0]");
+}
