@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::ranges::{Ranges, or_everything};
+use super::ranges::{EVERYTHING, Ranges, or_everything};
 use super::seen::Seen;
-use crate::mesh::{Chain, Listener, Prefix, SourceType};
+use crate::mesh::{Chain, Listener, Match, Prefix, SourceType};
 
 /// A chain of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,8 +112,38 @@ impl<K: Ord, N: Default> Step<K, N> {
 
 type Names<'m> = Step<&'m str, Transports<'m>>;
 type Transports<'m> = Step<&'m str, Protocols<'m>>;
-type Protocols<'m> = Step<&'m str, Ranges<SourceTypes>>;
+type Protocols<'m> = Step<&'m str, Sources>;
 type SourcePorts = Step<u16, Option<usize>>;
+
+/// The last four steps. Few listeners have a chain that takes any of them.
+#[derive(Debug, Default)]
+struct Sources {
+    /// As long as no chain asks for the source, the first one.
+    only: Option<usize>,
+    asked: Option<Box<Ranges<SourceTypes>>>,
+}
+
+impl Sources {
+    fn insert(&mut self, place: usize, takes: &Match) {
+        if self.asked.is_none() && !looks_at_source(takes) {
+            self.only.get_or_insert(place);
+            return;
+        }
+        let asked = self.asked.get_or_insert_default();
+        if let Some(only) = self.only.take() {
+            asked.insert(only, &Match::default());
+        }
+        asked.insert(place, takes);
+    }
+}
+
+/// Whether a chain asks where a connection comes from.
+fn looks_at_source(takes: &Match) -> bool {
+    !takes.direct_source_prefixes.is_empty()
+        || !takes.source_prefixes.is_empty()
+        || !takes.source_ports.is_empty()
+        || takes.source_type != SourceType::Any
+}
 
 #[derive(Debug, Default)]
 struct SourceTypes {
@@ -131,6 +161,27 @@ impl SourceTypes {
             (false, _) => Some((asked, Key::Type(kind))),
             (true, false) => Some((&self.any, Key::Any)),
             (true, true) => None,
+        }
+    }
+}
+
+impl Ranges<SourceTypes> {
+    fn insert(&mut self, place: usize, takes: &Match) {
+        for prefix in or_everything(&takes.direct_source_prefixes) {
+            let types = self.at(*prefix);
+            let sources = match takes.source_type {
+                SourceType::Any => &mut types.any,
+                SourceType::SameIpOrLoopback => &mut types.same,
+                SourceType::External => &mut types.external,
+            };
+            for prefix in or_everything(&takes.source_prefixes) {
+                let ports = sources.at(*prefix);
+                let asked = takes.source_ports.iter().copied().map(Some);
+                let none = takes.source_ports.is_empty().then_some(None);
+                for port in asked.chain(none) {
+                    ports.at(port).get_or_insert(place);
+                }
+            }
         }
     }
 }
@@ -155,33 +206,14 @@ impl<'m> Chains<'m> {
 
     fn insert(&mut self, place: usize, chain: &'m Chain) {
         let takes = &chain.takes;
-        self.by_source |= !takes.direct_source_prefixes.is_empty()
-            || !takes.source_prefixes.is_empty()
-            || !takes.source_ports.is_empty()
-            || takes.source_type != SourceType::Any;
+        self.by_source |= looks_at_source(takes);
         let transport = (!takes.transport.is_empty()).then_some(&*takes.transport);
         for prefix in or_everything(&takes.prefixes) {
             let names = self.ports.at(takes.port).at(*prefix);
             for name in each(&takes.server_names) {
                 let protocols = names.at(name.map(|name| name.strip_prefix('*').unwrap_or(name))).at(transport);
                 for protocol in each(&takes.application_protocols) {
-                    let direct = protocols.at(protocol);
-                    for prefix in or_everything(&takes.direct_source_prefixes) {
-                        let types = direct.at(*prefix);
-                        let sources = match takes.source_type {
-                            SourceType::Any => &mut types.any,
-                            SourceType::SameIpOrLoopback => &mut types.same,
-                            SourceType::External => &mut types.external,
-                        };
-                        for prefix in or_everything(&takes.source_prefixes) {
-                            let ports = sources.at(*prefix);
-                            let asked = takes.source_ports.iter().copied().map(Some);
-                            let none = takes.source_ports.is_empty().then_some(None);
-                            for port in asked.chain(none) {
-                                ports.at(port).get_or_insert(place);
-                            }
-                        }
-                    }
+                    protocols.at(protocol).insert(place, takes);
                 }
             }
         }
@@ -208,9 +240,17 @@ impl<'m> Chains<'m> {
             None => took(found, Key::Any, transports.any.as_ref()?),
         };
         let offered = seen.alpn.iter().find_map(|offered| protocols.named.get_key_value::<str>(offered));
-        let direct = match offered {
+        let sources = match offered {
             Some((key, next)) => took(found, Key::Text(key), next),
             None => took(found, Key::Any, protocols.any.as_ref()?),
+        };
+        let Some(direct) = &sources.asked else {
+            found.chains.extend(sources.only);
+            if let Some(from) = from {
+                let range = EVERYTHING[usize::from(from.is_ipv6())];
+                found.won.extend([Key::Range(range), Key::Any, Key::Range(range), Key::Any]);
+            }
+            return Some(());
         };
         let Some(from) = from else {
             every(direct, to.is_ipv4(), found);

@@ -8,11 +8,11 @@ use crate::mesh::Prefix;
 /// Values by range. A range is there once: what is said of it twice is one value.
 ///
 /// For each family the lengths that occur, the longest first, and under each the ranges by their bits. Listeners have
-/// one to three lengths, so this is as many lookups.
+/// one to three lengths, so this is as many lookups. Most hold one range: values lie apart, because tables have room for many.
 #[derive(Debug)]
 pub(super) struct Ranges<N> {
-    v4: Vec<(u8, BTreeMap<u128, N>)>,
-    v6: Vec<(u8, BTreeMap<u128, N>)>,
+    v4: Vec<(u8, BTreeMap<u128, Box<N>>)>,
+    v6: Vec<(u8, BTreeMap<u128, Box<N>>)>,
 }
 
 impl<N> Default for Ranges<N> {
@@ -29,11 +29,12 @@ impl<N: Default> Ranges<N> {
         let place = match family.binary_search_by(|(length, _)| prefix.length.cmp(length)) {
             Ok(place) => place,
             Err(place) => {
+                family.reserve_exact(1);
                 family.insert(place, (prefix.length, BTreeMap::new()));
                 place
             }
         };
-        family[place].1.entry(bits).or_default()
+        &mut **family[place].1.entry(bits).or_default()
     }
 }
 
@@ -43,14 +44,14 @@ impl<N> Ranges<N> {
         let family = if address.is_ipv4() { &self.v4 } else { &self.v6 };
         family.iter().find_map(|(length, ranges)| {
             let value = ranges.get(&masked(address, *length))?;
-            Some((Prefix { address: unmasked(address, *length), length: *length }, value))
+            Some((Prefix { address: unmasked(address, *length), length: *length }, &**value))
         })
     }
 
     /// Every value of a family, the narrowest ranges first.
     pub(super) fn values(&self, ipv4: bool) -> impl Iterator<Item = &N> {
         let family = if ipv4 { &self.v4 } else { &self.v6 };
-        family.iter().flat_map(|(_, ranges)| ranges.values())
+        family.iter().flat_map(|(_, ranges)| ranges.values().map(|value| &**value))
     }
 
     /// Whether every address of a family is in some range.
