@@ -104,6 +104,9 @@ pub struct Way {
     pub client: Ip,
     /// Requested server name; on the client's side told apart.
     pub sni: Sym,
+    /// The host that a client's HTTP request named, where a run asks for it ([`crate::scan::Options::authorities`]): that is what
+    /// routes go by. None of requests that went through PassthroughCluster: any host may.
+    pub authority: Sym,
     /// Response code details, told apart.
     pub details: Sym,
     /// Connection termination details, told apart.
@@ -126,6 +129,7 @@ impl Way {
             host: self.host.renamed(&mut rename),
             client: self.client.renamed(&mut rename),
             sni: rename(self.sni),
+            authority: rename(self.authority),
             details: rename(self.details),
             termination: rename(self.termination),
             transport: rename(self.transport),
@@ -143,6 +147,7 @@ impl Way {
             host: Endpoint::NONE,
             client: Ip::NONE,
             sni: Sym::NONE,
+            authority: Sym::NONE,
             details: Sym::NONE,
             termination: Sym::NONE,
             transport: Sym::NONE,
@@ -186,7 +191,8 @@ impl Hash for Way {
             two(self.namespace.0, self.pod.0),
             two(self.source.0, self.details.0) ^ self.flags.bits(),
             self.host.number(),
-            self.client.with_port(0).number() ^ two(self.transport.0, self.termination.0 ^ self.unknown_flags.0),
+            self.client.with_port(0).number()
+                ^ two(self.transport.0 ^ self.authority.0, self.termination.0 ^ self.unknown_flags.0),
         ] {
             state.write_u64(word);
         }

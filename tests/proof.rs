@@ -228,6 +228,48 @@ fn configuration_that_cannot_be_read_is_trouble() {
     assert!(path(LOG).exists());
 }
 
+/// A dump of one pod, whose port 80 goes by host.
+fn routed(folder: &std::path::Path, name: &str, hosts: &[(&str, &str)]) -> String {
+    let host = |(host, cluster): &(&str, &str)| serde_json::json!({"name": host, "domains": [host], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": cluster}}]});
+    let hosts: Vec<Value> = hosts.iter().map(host).collect();
+    let manager = serde_json::json!({"@type": "x.HttpConnectionManager", "rds": {"route_config_name": "80"}});
+    let dump = serde_json::json!({"configs": [
+        {"bootstrap": {"node": {"id": "sidecar~10.0.0.1~web-0.shop~shop.svc.cluster.local"}}},
+        {"dynamic_listeners": [{"name": "0.0.0.0_80", "active_state": {"listener": {
+            "name": "0.0.0.0_80",
+            "address": {"socket_address": {"address": "0.0.0.0", "port_value": 80}},
+            "traffic_direction": "OUTBOUND",
+            "filter_chains": [{"filters": [
+                {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]}}}]},
+        {"dynamic_route_configs": [{"route_config": {"name": "80", "virtual_hosts": hosts}}]}]});
+    let file = folder.join(name);
+    std::fs::write(&file, dump.to_string()).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn requests_go_by_the_host_that_they_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cart, stock) = ("outbound|80||cart.shop.svc.cluster.local", "outbound|80||stock.shop.svc.cluster.local");
+    let line = |host: &str, cluster: &str| {
+        format!(
+            "web-0 istio-proxy [2026-01-01T00:00:00.000Z] \"GET /x HTTP/1.1\" 200 - via_upstream - \"-\" 0 5 3 2 \"-\" \
+             \"curl\" \"{host}-1\" \"{host}\" \"10.0.0.9:80\" {cluster} 10.0.0.1:40000 10.1.0.1:80 10.0.0.1:39000 - default\n"
+        )
+    };
+    let log = folder.path().join("web.log");
+    // The last one names a host that its route put in the place of another.
+    std::fs::write(&log, line("cart", cart) + &line("stock", stock) + &line("inner.example.com", stock)).unwrap();
+    let before = routed(folder.path(), "before.json", &[("cart", cart), ("stock", stock)]);
+    let after = routed(folder.path(), "after.json", &[("cart", stock), ("stock", stock)]);
+    let report = json(&run(&["-o", "json", log.to_str().unwrap(), "--mesh", &before, "--mesh-after", &after]));
+    let compared = &report["mesh"]["compared"];
+    assert_eq!((&compared["explained"], &compared["possible"]), (&2.into(), &1.into()), "{compared}");
+    let moves = report["mesh"]["after"]["moves"].as_array().unwrap();
+    assert_eq!(moves.len(), 1, "{moves:?}");
+    assert_eq!((&moves[0]["from"], &moves[0]["to"][0], &moves[0]["lines"]), (&cart.into(), &stock.into(), &1.into()));
+}
+
 const WAYS_OUT: &str = "samples/ways-out/ways-out.log";
 const DUMPS: &str = "samples/ways-out/mesh";
 const OBJECTS: &str = "samples/ways-out/objects.yaml";

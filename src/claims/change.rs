@@ -117,10 +117,8 @@ impl Claims<'_> {
                 *first = again.min(*first);
             }
         }
-        let Some((who, back)) = returned.iter().min_by_key(|(client, at)| (**at, **client)) else {
-            return String::new();
-        };
-        let late = new.iter().filter(|(client, last)| *client != who && *last > back);
+        let Some(back) = returned.values().min() else { return String::new() };
+        let late = new.iter().filter(|(_, last)| *last > back);
         let late: BTreeSet<String> = late.map(|(client, _)| self.pod_or_address(*client)).collect();
         if late.is_empty() {
             return String::new();

@@ -243,6 +243,7 @@ mod tests {
                 host: Endpoint::NONE,
                 client: Ip::NONE,
                 sni: Sym::NONE,
+                authority: Sym::NONE,
                 details: Sym::NONE,
                 termination: Sym::NONE,
                 transport: Sym::NONE,

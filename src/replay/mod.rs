@@ -19,7 +19,7 @@ use crate::leg::{Protocol, Side, Way};
 use crate::measure::Span;
 use crate::mesh::{Direction, Mesh, To};
 use crate::names::Names;
-use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Router, Sni, chain_of};
+use crate::route::{Answer, Bytes, End, Fate, Landing, Outcome, Question, Replay, Request, Router, Sni, chain_of};
 use crate::topology::Topology;
 use crate::whatif::Planned;
 use dumps::Dumps;
@@ -156,11 +156,12 @@ impl<'m> Replayed<'m> {
                     true => later.in_force(way, &time),
                     false => later.latest(way),
                 };
-                let then = state.ends(way, &later, &ledger.names);
+                let believed = asked.verdict == Verdict::Explained;
+                let then = state.ends(way, &later, &ledger.names, believed);
                 if !then.stays && !then.all.is_empty() {
                     return Then::Elsewhere(then.all);
                 }
-                let before = self.now.ends(way, &dumps.in_force(way, &time), &ledger.names);
+                let before = self.now.ends(way, &dumps.in_force(way, &time), &ledger.names, believed);
                 let lost = before.stays_plain && !then.stays_plain;
                 if known && (lost || !then.all.is_subset(&before.all)) { Then::May } else { Then::Same }
             });
@@ -217,8 +218,14 @@ impl<'m> State<'m> {
         let (mut explained, mut possible, mut open) = (None, None, None);
         let mut others = BTreeSet::new();
         for dump in dumps {
-            let (router, answer) = self.answer(*dump, &question);
-            let outcomes = spoken(router, &answer, way);
+            let (mut router, mut answer) = self.answer(*dump, &question);
+            let mut outcomes = spoken(router, &answer, way);
+            // A route may rewrite the host, and the log has what it made of it.
+            let rewritten = question.http.is_some() && !outcomes.iter().any(|outcome| fits(outcome.end, &logged, way));
+            if rewritten {
+                (router, answer) = self.answer(*dump, &Question { http: None, ..question.clone() });
+                outcomes = spoken(router, &answer, way);
+            }
             let fits = outcomes.iter().filter(|outcome| fits(outcome.end, &logged, way));
             let end: Option<Box<str>> = fits.clone().next().map(|outcome| outcome.end.word().into());
             let fitting = fits.count();
@@ -231,7 +238,7 @@ impl<'m> State<'m> {
                     || (nameless && asks_for_certificate(router, &answer, outcome))
             };
             let left = outcomes.iter().filter(|outcome| !ruled_out(outcome)).count();
-            let known = if fitting > 0 && fitting == left {
+            let known = if fitting > 0 && fitting == left && !rewritten {
                 &mut explained
             } else if fitting > 0 {
                 &mut possible
@@ -258,10 +265,11 @@ impl<'m> State<'m> {
         (self.replays[dump].router(), answer)
     }
 
-    /// What may become of a way by these dumps.
-    fn ends(&mut self, way: &Way, dumps: &[usize], names: &Names) -> Ends {
+    /// What may become of a way by these dumps. The host that it names is believed where it explains what was logged.
+    fn ends(&mut self, way: &Way, dumps: &[usize], names: &Names, believed: bool) -> Ends {
         let mut found = Ends { stays: dumps.is_empty(), ..Ends::default() };
-        let Ok(question) = question(way, names) else { return Ends { stays: true, ..found } };
+        let Ok(mut question) = question(way, names) else { return Ends { stays: true, ..found } };
+        question.http = question.http.filter(|_| believed);
         let logged = names.show(way.cluster);
         for dump in dumps {
             let (router, answer) = self.answer(*dump, &question);
@@ -298,7 +306,11 @@ fn question<'n>(way: &Way, names: &'n Names) -> Result<Question<'n>, Why> {
         Direction::Outbound => Question::outbound(to),
         Direction::Inbound => Question::inbound(to),
     };
-    Ok(Question { sni, bytes: Bytes::Unknown, ..question })
+    // A path may be any of very many, so it is not kept at all.
+    let authority = names.get(way.authority);
+    let host = std::str::from_utf8(authority).ok().filter(|host| !host.is_empty());
+    let http = host.map(|host| Request { host: host.into(), path: None });
+    Ok(Question { sni, bytes: Bytes::Unknown, http, ..question })
 }
 
 /// An endpoint as a socket has it.
@@ -324,11 +336,13 @@ fn fits(end: End<'_>, logged: &str, way: &Way) -> bool {
     }
 }
 
-/// The outcomes of an answer without those that the line rules out: on TCP no chain read HTTP, and the other way round.
+/// The outcomes of an answer without those that the line rules out: on TCP no chain read HTTP, and the other way round; and
+/// what a client sends whose requests were read is HTTP.
 fn spoken<'m>(router: &Router<'m>, answer: &Answer<'m>, way: &Way) -> Vec<Outcome<'m>> {
+    let broken = way.flags.any(Flags::of(&["DPE"]));
     let spoken = |outcome: &Outcome<'m>| match chain_of(router.proxy, answer, outcome).map(|chain| &chain.to) {
         Some(To::Tcp(_)) => way.protocol == Protocol::Tcp,
-        Some(To::Rds(_) | To::Inline(_)) => way.protocol == Protocol::Http,
+        Some(To::Rds(_) | To::Inline(_)) => way.protocol == Protocol::Http && (broken || outcome.end != End::NotHttp),
         _ => true,
     };
     let outcomes: Vec<Outcome<'m>> = answer.outcomes.iter().copied().filter(spoken).collect();

@@ -176,6 +176,8 @@ impl<'s> Pass<'s> {
         let options = scan::Options {
             keep: self.closing.show,
             explain: self.settings.explain,
+            // Whoever merges states may have it.
+            authorities: self.settings.mesh.is_some() || self.settings.save,
             window: self.settings.window,
             asked: (asked.columns.is_some() || asked.filter.is_some()).then(|| Arc::new(asked)),
         };

@@ -45,6 +45,8 @@ pub struct Options {
     pub keep: bool,
     /// Keep the first lines that were not read, whatever they are, with the place where the formats stopped.
     pub explain: bool,
+    /// Tell ways apart by the host that HTTP requests name: for runs that have the mesh's configuration.
+    pub authorities: bool,
     /// Lines of connections outside of it are passed over.
     pub window: Window,
     /// What outputs that have tables want of each line, and which lines are wanted.
@@ -295,6 +297,10 @@ impl<'f> Scanner<'f> {
         let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
         let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
         let way = way::way(&record, &wrapped, self.source, &ends, told.as_ref(), &mut self.known.names);
+        let way = match self.options.authorities {
+            true => way::with_authority(way, &record, &mut self.known.names),
+            false => way,
+        };
         self.learn(&way, &wrapped, &ends, told.is_some());
         let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
         let leg = Leg {

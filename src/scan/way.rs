@@ -88,6 +88,7 @@ pub(super) fn way(
         host: Endpoint::NONE,
         client: if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE },
         sni: if side == Side::Inbound { names.intern(record.plain(Field::RequestedServerName)) } else { Sym::NONE },
+        authority: Sym::NONE,
         details: Sym::NONE,
         termination: Sym::NONE,
         transport: Sym::NONE,
@@ -113,6 +114,21 @@ pub(super) fn way(
         },
         ..plain
     }
+}
+
+/// The same, told apart by the host that a client's request names. Around the mesh any host may be named, and the world that a
+/// gateway serves names what it likes where there is no route for it.
+pub(super) fn with_authority(way: Way, record: &Record<'_>, names: &mut Names) -> Way {
+    let direction = Direction::of(names.get(way.cluster));
+    let is_routed = match way.side {
+        Side::Outbound => direction != Direction::Passthrough,
+        Side::Gateway => direction == Direction::Outbound,
+        Side::Inbound | Side::Unknown => false,
+    };
+    if !is_routed || way.protocol != Protocol::Http || record.spans.doubtful {
+        return way;
+    }
+    Way { authority: names.intern(record.plain(Field::Authority)), ..way }
 }
 
 /// Which end of the connection wrote the line. Source of the rules for lines without a telling cluster: what
