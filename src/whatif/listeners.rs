@@ -95,6 +95,18 @@ pub(super) fn is_taken(proxy: &Proxy, of: PortOf<'_>, address: IpAddr) -> bool {
     proxy.listeners.iter().any(|listener| listener.addresses.contains(&at)) && !is_at(proxy, of, address)
 }
 
+/// Whether a listener is for what comes to the pod.
+pub(super) fn is_inbound(listener: &Listener) -> bool {
+    listener.direction == Some(Direction::Inbound) || &*listener.name == "virtualInbound"
+}
+
+/// Whether what comes to the pod on a port has a listener or a chain of its own.
+pub(super) fn takes_in(proxy: &Proxy, port: u16) -> bool {
+    let at = |listener: &Listener| listener.addresses.iter().any(|address| address.port() == port);
+    let by = |listener: &Listener| listener.chains.iter().any(|chain| chain.takes.port == Some(port));
+    proxy.listeners.iter().filter(|listener| is_inbound(listener)).any(|listener| at(listener) || by(listener))
+}
+
 /// Another service that would take the port if this one let it go: it is found by name, and no listener leads to it yet.
 pub(super) fn heir<'p>(proxy: &'p Proxy, of: PortOf<'_>) -> Option<&'p str> {
     let chains = || proxy.listeners.iter().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use super::listeners::is_inbound;
 use super::{Plan, Told};
 use crate::mesh::objects::PeerAuthentication;
 use crate::mesh::policy::{self, selects};
 use crate::mesh::scope;
-use crate::mesh::{Chain, Direction, Listener, Proxy, To};
+use crate::mesh::{Chain, Listener, Proxy, To};
 
 /// Where iptables sends what comes to a pod: no service has this port.
 const INBOUND_PORT: u16 = 15006;
@@ -50,10 +51,6 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
             }
         }
     }
-}
-
-fn is_inbound(listener: &Listener) -> bool {
-    listener.direction == Some(Direction::Inbound) || &*listener.name == "virtualInbound"
 }
 
 /// The ports of the pod that have chains of their own.

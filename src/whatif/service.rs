@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::listeners::{PortOf, bind, by_name, catch, cluster, heir, is_at, is_caught, is_taken, ports, release};
+use super::listeners::{
+    PortOf, bind, by_name, catch, cluster, heir, is_at, is_caught, is_taken, ports, release, takes_in,
+};
 use super::{Plan, Told};
 use crate::cluster::{Cluster, Direction};
 use crate::mesh::objects::{Port, Resolution, Service};
@@ -41,7 +43,21 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
         } else if let Some(service) = plan.hosts.get(&*given.host) {
             // With what it had been given before.
             apply(plan, proxy, service, told);
+            serve(plan, proxy, service, told);
         }
+    }
+}
+
+/// Says what a server's own proxy would get for a port that it does not know yet.
+fn serve(plan: &Plan<'_>, proxy: &Proxy, service: &Service, told: &mut Told) {
+    let home = &proxy.node.namespace;
+    let elsewhere = !home.is_empty() && *home != service.meta.namespace;
+    let selected = scope::labels(plan.after, proxy).is_none_or(|labels| policy::selects(&service.selector, labels));
+    if service.selector.is_empty() || elsewhere || !selected {
+        return;
+    }
+    for port in service.ports.iter().filter_map(scope::target).filter(|port| !takes_in(proxy, *port)) {
+        told.not(&service.meta, &format!("what its own pods take in on port {port} then is not worked out"));
     }
 }
 
