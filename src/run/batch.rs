@@ -3,6 +3,7 @@
 //! The next blocks always come from the sources that are furthest behind in log time, so that the archives of
 //! many pods are read as one stream, whatever their sizes. How blocks are chosen does not depend on threads.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,20 +27,28 @@ const SMALLEST: usize = 64 << 10;
 /// How many files stay open. Those behind them are opened for every read: some systems allow just 256 at a time.
 const HELD: usize = 128;
 
+/// A source that is read. Each has a lock of its own, so that several are decompressed at a time.
 struct Open {
     blocks: Blocks<Lines<Bytes>>,
     name: String,
     ended: bool,
+    /// How many blocks of it this wave has.
+    read: usize,
+    troubles: Vec<String>,
 }
 
 impl Open {
-    /// The next block. An error is a trouble, and what came before it is in the block after.
-    fn read(&mut self, spare: &mut Vec<Vec<u8>>, troubles: &mut Vec<String>) -> Option<Block> {
+    /// The next block, and its place among those of the wave. An error is a trouble, and what came before it is in the block
+    /// after.
+    fn read(&mut self, mut spare: Vec<u8>) -> Option<(usize, Block)> {
         while !self.ended {
-            match self.blocks.next(spare.pop().unwrap_or_default()) {
-                Ok(Some(block)) => return Some(block),
+            match self.blocks.next(std::mem::take(&mut spare)) {
+                Ok(Some(block)) => {
+                    self.read += 1;
+                    return Some((self.read, block));
+                }
                 Ok(None) => self.ended = true,
-                Err(error) => troubles.push(format!("{}: {error}", self.name)),
+                Err(error) => self.troubles.push(format!("{}: {error}", self.name)),
             }
         }
         None
@@ -55,36 +64,22 @@ struct Progress {
 
 /// A block that was scanned.
 struct Done {
-    /// Its place in the wave.
-    number: usize,
+    /// Its place in the wave: that of its source, and which of its blocks it is.
+    place: (usize, usize),
     /// Whose it is, as a place in the list of open sources.
     turn: usize,
     block: Block,
     result: Scanned,
 }
 
-/// Gives out the blocks of a wave; buffers that were used go round.
+/// Gives out the turns of a wave; buffers that were used go round.
 #[derive(Default)]
 struct Feed {
-    open: Vec<Open>,
-    turns: Vec<usize>,
-    number: usize,
+    /// Whose turn it is, and the place of that source in the wave.
+    turns: VecDeque<(usize, usize)>,
     spare: Vec<Vec<u8>>,
     used: Vec<Scanned>,
     done: Vec<Done>,
-    troubles: Vec<String>,
-}
-
-impl Feed {
-    fn next(&mut self) -> Option<(usize, usize, Block, Scanned)> {
-        while let Some(turn) = self.turns.get(self.number).copied() {
-            self.number += 1;
-            if let Some(block) = self.open[turn].read(&mut self.spare, &mut self.troubles) {
-                return Some((self.number, turn, block, self.used.pop().unwrap_or_default()));
-            }
-        }
-        None
-    }
 }
 
 /// Reads every source to its end, or until `stop` is set. A source that cannot be opened or read is a trouble of
@@ -92,19 +87,21 @@ impl Feed {
 pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Result<()> {
     let sources = pass.take(expanded);
     let size = (16 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
-    let mut feed = Feed::default();
+    let (mut open, mut feed) = (Vec::new(), Feed::default());
     for (number, source) in sources.into_iter().enumerate() {
         let (name, first_line) = (source.name.clone(), source.first_line);
         match source.open(number < HELD) {
-            Ok(input) => feed.open.push(Open {
+            Ok(input) => open.push(Mutex::new(Open {
                 blocks: Blocks::new(input, SourceId(number as u32), size).from_line(first_line),
                 name,
                 ended: false,
-            }),
+                read: 0,
+                troubles: Vec::new(),
+            })),
             Err(error) => pass.troubles.push(format!("{name}: {error}")),
         }
     }
-    let mut progress = vec![Progress::default(); feed.open.len()];
+    let mut progress = vec![Progress::default(); open.len()];
     // More threads than blocks in a wave would have nothing to do.
     let threads = pass.settings.threads.min(WAVE);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
@@ -113,19 +110,24 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
     let Some((own, others)) = scanners.split_first_mut() else { return Ok(()) };
     let mut wave = Vec::new();
     loop {
-        (feed.turns, feed.number) = (turns(&feed.open, &progress), 0);
-        let ended: Vec<bool> = feed.open.iter().map(|source| source.ended).collect();
+        let sources: Vec<&mut Open> =
+            open.iter_mut().map(|source| source.get_mut().unwrap_or_else(PoisonError::into_inner)).collect();
+        feed.turns = turns(&sources, &progress);
+        let ended: Vec<bool> = sources.iter().map(|source| source.ended).collect();
+        for source in sources {
+            source.read = 0;
+            pass.troubles.append(&mut source.troubles);
+        }
         if stop.load(Ordering::Relaxed) || feed.turns.is_empty() && wave.is_empty() {
-            pass.troubles.append(&mut feed.troubles);
             return Ok(());
         }
         let shared = Mutex::new(feed);
         let absorbed = pool.in_place_scope(|scope| {
             for scanner in others.iter_mut() {
-                scope.spawn(|_| work(scanner, &shared));
+                scope.spawn(|_| work(scanner, &open, &shared));
             }
             let absorbed = wave.drain(..).try_for_each(|done| absorb(pass, &mut progress, done, &shared));
-            work(own, &shared);
+            work(own, &open, &shared);
             absorbed
         });
         for (source, ended) in progress.iter_mut().zip(ended) {
@@ -134,29 +136,35 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
         feed = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         absorbed?;
         std::mem::swap(&mut wave, &mut feed.done);
-        wave.sort_unstable_by_key(|done| done.number);
+        wave.sort_unstable_by_key(|done| done.place);
     }
 }
 
 /// Scans blocks as long as the wave has some.
-fn work(scanner: &mut Scanner<'_>, feed: &Mutex<Feed>) {
-    while let Some((number, turn, block, spare)) = { lock(feed).next() } {
-        let result = scanner.scan(&block, spare);
-        lock(feed).done.push(Done { number, turn, block, result });
+fn work(scanner: &mut Scanner<'_>, open: &[Mutex<Open>], feed: &Mutex<Feed>) {
+    loop {
+        let mut shared = lock(feed);
+        let Some((turn, place)) = shared.turns.pop_front() else { return };
+        let spare = shared.spare.pop().unwrap_or_default();
+        drop(shared);
+        let Some((number, block)) = lock(&open[turn]).read(spare) else { continue };
+        let used = lock(feed).used.pop().unwrap_or_default();
+        let result = scanner.scan(&block, used);
+        lock(feed).done.push(Done { place: (place, number), turn, block, result });
     }
 }
 
-fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
-    feed.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whose blocks are read next: of those that are furthest behind, as far as was absorbed.
-fn turns(open: &[Open], progress: &[Progress]) -> Vec<usize> {
+fn turns(open: &[&mut Open], progress: &[Progress]) -> VecDeque<(usize, usize)> {
     let mut order: Vec<usize> = (0..open.len()).filter(|source| !open[*source].ended).collect();
     order.sort_by_key(|source| (progress[*source].reached, open[*source].blocks.source()));
     order.truncate(WAVE);
     let each = WAVE / order.len().max(1);
-    order.into_iter().flat_map(|turn| std::iter::repeat_n(turn, each)).collect()
+    order.into_iter().enumerate().flat_map(|(place, turn)| std::iter::repeat_n((turn, place), each)).collect()
 }
 
 fn absorb(pass: &mut Pass<'_>, progress: &mut [Progress], done: Done, feed: &Mutex<Feed>) -> io::Result<()> {

@@ -17,7 +17,9 @@ use crate::source::block::{Block, Blocks};
 use crate::source::expand::{self, Expanded};
 
 /// How long a finding may wait to be shown.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(20);
+/// Reading goes on for at least so many times as long as the rules took.
+const REST: u32 = 3;
 /// How many blocks may wait to be scanned before the reader waits.
 const QUEUE: usize = 16;
 
@@ -97,7 +99,7 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, na
             ticked = now();
             fresh = false;
             // In a mesh so large that the rules take their time, reading goes first.
-            pause = TICK.max(started.elapsed() * 8);
+            pause = TICK.max(started.elapsed() * REST);
         }
     }
     Ok(())
