@@ -258,7 +258,7 @@ fn requests_go_by_the_host_that_they_name() {
         )
     };
     let log = folder.path().join("web.log");
-    // The last one names a host that its route put in the place of another.
+    // The last one names a host that something put in the place of another.
     std::fs::write(&log, line("cart", cart) + &line("stock", stock) + &line("inner.example.com", stock)).unwrap();
     let before = routed(folder.path(), "before.json", &[("cart", cart), ("stock", stock)]);
     let after = routed(folder.path(), "after.json", &[("cart", stock), ("stock", stock)]);
@@ -268,6 +268,13 @@ fn requests_go_by_the_host_that_they_name() {
     let moves = report["mesh"]["after"]["moves"].as_array().unwrap();
     assert_eq!(moves.len(), 1, "{moves:?}");
     assert_eq!((&moves[0]["from"], &moves[0]["to"][0], &moves[0]["lines"]), (&cart.into(), &stock.into(), &1.into()));
+    // Where routes are known to rewrite it, no host is believed.
+    let rewriting =
+        std::fs::read_to_string(&before).unwrap().replace("\"cluster\":", "\"auto_host_rewrite\":true,\"cluster\":");
+    std::fs::write(&before, rewriting).unwrap();
+    let report = json(&run(&["-o", "json", log.to_str().unwrap(), "--mesh", &before, "--mesh-after", &after]));
+    assert_eq!(report["mesh"]["compared"]["possible"], 3);
+    assert_eq!(report["mesh"]["after"]["elsewhere"], 1, "no route leads to cart any more");
 }
 
 const WAYS_OUT: &str = "samples/ways-out/ways-out.log";

@@ -111,6 +111,8 @@ fn deaf(lint: &Lint<'_>, found: &mut Vec<Finding>) {
     let sidecars =
         lint.routers.iter().map(|router| router.proxy).filter(|proxy| matches!(&*proxy.node.kind, "" | "sidecar"));
     let places: Vec<Place> = sidecars
+        // A list of listeners alone may be what somebody picked.
+        .filter(|proxy| proxy.has.clusters || !proxy.node.id.is_empty())
         .filter(|proxy| active(proxy, "virtualOutbound") && !active(proxy, "virtualInbound"))
         .map(|proxy| place(proxy, "listeners"))
         .collect();
@@ -169,8 +171,12 @@ mod tests {
 
     #[test]
     fn a_sidecar_without_an_inbound_listener_is_told() {
-        let found = told(vec![proxy("a", vec![listener("virtualOutbound", true), listener("virtualInbound", false)])]);
+        let listeners = || vec![listener("virtualOutbound", true), listener("virtualInbound", false)];
+        let mut whole = proxy("a", listeners());
+        whole.node.id = "sidecar~10.0.0.1~a.b~b.svc.cluster.local".into();
+        let found = told(vec![whole]);
         assert_eq!(found.len(), 1);
+        assert!(told(vec![proxy("a", listeners())]).is_empty(), "what istioctl was asked for");
         assert_eq!(found[0].subject, "virtualInbound is missing");
         assert!(told(vec![proxy("a", vec![listener("0.0.0.0_80", true)])]).is_empty(), "a part of the listeners");
         assert!(

@@ -286,6 +286,8 @@ pub struct VirtualHost {
     pub domains: Vec<Box<str>>,
     /// Routes, the first that fits is taken.
     pub routes: Vec<Route>,
+    /// Requests without TLS are redirected (`require_tls: ALL`).
+    pub requires_tls: bool,
 }
 
 /// A route.
@@ -301,6 +303,8 @@ pub struct Route {
     pub conditions: Vec<Box<str>>,
     /// Where the requests go.
     pub to: RouteTo,
+    /// The host that a request names is replaced, and the access log has what it was replaced with.
+    pub rewrites_host: bool,
     /// The object that made it, if the dump says so.
     pub made_by: Box<str>,
 }

@@ -82,7 +82,8 @@ fn oldest<'o>(
 
 /// The pods behind a service.
 pub fn pods<'o>(objects: &'o Objects, service: &Service) -> Vec<&'o Pod> {
-    let own = objects.pods.iter().filter(|pod| pod.meta.namespace == service.meta.namespace);
+    let lives = |pod: &&Pod| !matches!(&*pod.phase, "Succeeded" | "Failed");
+    let own = objects.pods.iter().filter(lives).filter(|pod| pod.meta.namespace == service.meta.namespace);
     own.filter(|pod| !service.selector.is_empty() && selects(&service.selector, &pod.meta.labels)).collect()
 }
 

@@ -1,5 +1,7 @@
 //! What a question comes to: few words that can be compared and kept, for replays of whole logs.
 
+use hashbrown::HashSet;
+
 use super::addresses::Landing;
 use super::chains::ChainAt;
 use super::upstream::Fate;
@@ -14,7 +16,7 @@ pub struct Answer<'m> {
 }
 
 /// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Outcome<'m> {
     /// The chain; none if none took it.
     pub chain: Option<ChainAt>,
@@ -23,7 +25,7 @@ pub struct Outcome<'m> {
 }
 
 /// How a way through a proxy ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End<'m> {
     /// At a cluster.
     Cluster {
@@ -53,7 +55,7 @@ pub enum End<'m> {
 }
 
 /// Why a way cannot be followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Open<'m> {
     /// What was given has no listeners.
     NoListeners,
@@ -88,15 +90,9 @@ impl<'m> Answer<'m> {
 
     /// Each cluster that there can be, once.
     pub fn clusters(&self) -> Vec<&'m str> {
-        let mut names = Vec::new();
-        for outcome in &self.outcomes {
-            if let End::Cluster { name, .. } = outcome.end
-                && !names.contains(&name)
-            {
-                names.push(name);
-            }
-        }
-        names
+        let mut met = HashSet::new();
+        let name = |outcome: &Outcome<'m>| if let End::Cluster { name, .. } = outcome.end { Some(name) } else { None };
+        self.outcomes.iter().filter_map(name).filter(|name| met.insert(*name)).collect()
     }
 
     /// Whether something stands open that is not followed.

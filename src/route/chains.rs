@@ -12,7 +12,7 @@ use super::seen::Seen;
 use crate::mesh::{Chain, Listener, Match, Prefix, SourceType};
 
 /// A chain of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ChainAt {
     /// By its place among the chains.
     Place(usize),

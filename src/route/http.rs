@@ -67,6 +67,11 @@ impl<'m> Table<'m> {
         table
     }
 
+    /// Whether a route puts another host in the place of the one that a request names.
+    pub(super) fn rewrites_host(&self) -> bool {
+        self.config.hosts.iter().flat_map(|host| &host.routes).any(|route| route.rewrites_host)
+    }
+
     /// The virtual host for an authority.
     pub(super) fn host(&self, authority: &str) -> Option<usize> {
         let authority = lower(authority);
@@ -146,11 +151,13 @@ fn fits(route: &Route, path: Option<&str>) -> Fit {
         Fit::Yes
     } else if let Some(path) = path {
         let path = path.split(['?', '#']).next().unwrap_or_default();
+        let same = |one: &str, other: &str| one == other || route.ignore_case && one.eq_ignore_ascii_case(other);
+        let begins = |prefix: &str| path.get(..prefix.len()).is_some_and(|begin| same(begin, prefix));
         let surely = match &route.path {
-            PathMatch::Prefix(prefix) => path.starts_with(&**prefix),
-            PathMatch::Exact(exact) => path == &**exact,
+            PathMatch::Prefix(prefix) => begins(prefix),
+            PathMatch::Exact(exact) => same(path, exact),
             PathMatch::SegmentPrefix(prefix) => {
-                path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                begins(prefix) && (path.len() == prefix.len() || path[prefix.len()..].starts_with('/'))
             }
             // Told by an engine of Envoy's own, or in a way that is not followed.
             PathMatch::Regex(_) | PathMatch::Other(_) => return Fit::Maybe,
@@ -214,6 +221,7 @@ mod tests {
             name: domains[0].into(),
             domains: domains.iter().map(|domain| (*domain).into()).collect(),
             routes,
+            ..VirtualHost::default()
         }
     }
 
@@ -222,6 +230,27 @@ mod tests {
         let hits = table.hits(authority, path);
         let of = |hit: &Hit| clusters(table.at(*hit).1)[0].0.to_string();
         (hits.routes.iter().map(of).collect(), hits.none)
+    }
+
+    #[test]
+    fn case_counts_unless_a_route_ignores_it() {
+        let config = |ignore_case| RouteConfig {
+            hosts: vec![host(
+                &["*"],
+                vec![
+                    Route { ignore_case, ..route(PathMatch::Prefix("/API".into()), "a") },
+                    Route { ignore_case, ..route(PathMatch::SegmentPrefix("/Web".into()), "b") },
+                    route(PathMatch::default(), "rest"),
+                ],
+            )],
+            ..RouteConfig::default()
+        };
+        let first = |ignore_case, path| names(&config(ignore_case), Some("x"), Some(path)).0[0].clone();
+        assert_eq!((&*first(true, "/api/1"), &*first(false, "/api/1"), &*first(false, "/API/1")), ("a", "rest", "a"));
+        assert_eq!(
+            (&*first(true, "/web/1"), &*first(true, "/webs"), &*first(true, "/ap\u{e9}")),
+            ("b", "rest", "rest")
+        );
     }
 
     #[test]

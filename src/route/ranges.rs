@@ -34,7 +34,7 @@ impl<N: Default> Ranges<N> {
                 place
             }
         };
-        &mut **family[place].1.entry(bits).or_default()
+        family[place].1.entry(bits).or_default()
     }
 }
 

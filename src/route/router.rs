@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::addresses::{Addresses, Landing, canonical};
 use super::answer::{Answer, End, Open, Outcome};
@@ -27,6 +27,7 @@ pub struct Router<'m> {
     tables: BTreeMap<&'m str, Table<'m>>,
     by_source: bool,
     by_path: bool,
+    rewrites_host: bool,
 }
 
 /// A listener, ready to be asked.
@@ -75,12 +76,13 @@ impl<'m> Router<'m> {
             .collect();
         let tables: BTreeMap<&str, Table<'m>> =
             proxy.routes.iter().map(|(name, config)| (&**name, Table::of(config))).collect();
-        let mut every_table = tables.values().chain(listeners.iter().flat_map(|listener| listener.inline.values()));
+        let every_table = || tables.values().chain(listeners.iter().flat_map(|listener| listener.inline.values()));
         Router {
             proxy,
             addresses: Addresses::of(proxy),
             by_source: listeners.iter().any(|listener| listener.chains.by_source),
-            by_path: every_table.any(|table| table.by_path),
+            by_path: every_table().any(|table| table.by_path),
+            rewrites_host: every_table().any(Table::rewrites_host),
             listeners,
             tables,
         }
@@ -91,12 +93,12 @@ impl<'m> Router<'m> {
         let Some(landing) = self.landing(question) else {
             return Answer { landing: None, outcomes: vec![Outcome { chain: None, end: self.nobody() }] };
         };
-        let mut outcomes: Vec<Outcome<'m>> = Vec::new();
+        let (mut outcomes, mut met) = (Vec::new(), HashSet::new());
         for way in self.ways(question, landing) {
             for chain in &way.chains {
                 for exit in self.exits(question, landing, &way.wire, *chain) {
                     let outcome = Outcome { chain: *chain, end: exit.end };
-                    if !outcomes.contains(&outcome) {
+                    if met.insert(outcome) {
                         outcomes.push(outcome);
                     }
                 }
@@ -171,15 +173,18 @@ impl<'m> Router<'m> {
             return only(End::NotTls);
         }
         match &config.to {
-            To::Tcp(clusters) => self.weighted(clusters, None),
+            To::Tcp(clusters) => match config.filters.iter().find(|filter| filter.ends_with("sni_cluster")) {
+                Some(filter) => only(End::Open(Open::Filter(filter))),
+                None => self.weighted(clusters, None),
+            },
             To::Rds(_) | To::Inline(_) if *wire == Wire::Tcp || is_tls && config.tls.is_none() => only(End::NotHttp),
             To::Rds(name) => match self.tables.get(&**name) {
-                Some(table) => self.by_route(table, question.http.as_ref()),
+                Some(table) => self.by_route(table, question.http.as_ref(), is_tls),
                 None if self.proxy.has.routes => only(End::NoRoute),
                 None => only(End::Open(Open::Routes(name))),
             },
             To::Inline(_) => match self.table(landing.listener, at) {
-                Some(table) => self.by_route(table, question.http.as_ref()),
+                Some(table) => self.by_route(table, question.http.as_ref(), is_tls),
                 None => only(End::NoRoute),
             },
             To::Other(name) => only(End::Open(Open::Filter(name))),
@@ -197,12 +202,17 @@ impl<'m> Router<'m> {
         }
     }
 
-    fn by_route(&self, table: &Table<'m>, request: Option<&Request<'_>>) -> Vec<Exit<'m>> {
+    fn by_route(&self, table: &Table<'m>, request: Option<&Request<'_>>, is_tls: bool) -> Vec<Exit<'m>> {
         let authority = request.map(|request| &*request.host);
         let hits = table.hits(authority, request.and_then(|request| request.path.as_deref()));
         let mut exits = Vec::new();
         for hit in hits.routes {
-            exits.extend(self.by_hit(table.at(hit).1, hit));
+            let (host, route) = table.at(hit);
+            if host.requires_tls && !is_tls {
+                exits.push(Exit { end: End::Redirect, weight: None, hit: Some(hit) });
+            } else {
+                exits.extend(self.by_hit(route, hit));
+            }
         }
         if hits.none {
             exits.push(Exit { end: End::NoRoute, weight: None, hit: None });
@@ -242,6 +252,10 @@ impl<'m> Router<'m> {
         let mut asked = question.clone();
         if !self.by_source {
             asked.from = None;
+        }
+        // A log has what a route made of the host.
+        if self.rewrites_host {
+            asked.http = None;
         }
         if !self.by_path
             && let Some(request) = &mut asked.http

@@ -427,6 +427,7 @@ fn route_config(hosts: &[(&str, RouteTo)]) -> RouteConfig {
         name: (*domain).into(),
         domains: vec![(*domain).into()],
         routes: vec![Route { to: to.clone(), ..Route::default() }],
+        ..VirtualHost::default()
     };
     RouteConfig { name: "80".into(), hosts: hosts.iter().map(host).collect(), ..RouteConfig::default() }
 }

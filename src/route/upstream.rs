@@ -8,7 +8,7 @@ use crate::cluster::Direction;
 use crate::mesh::{Address, Cluster, Endpoint, Proxy, UpstreamTls};
 
 /// What becomes of a connection that is sent to a cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fate {
     /// There is an endpoint that may be tried.
     Goes,

@@ -297,10 +297,7 @@ impl<'f> Scanner<'f> {
         let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
         let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
         let way = way::way(&record, &wrapped, self.source, &ends, told.as_ref(), &mut self.known.names);
-        let way = match self.options.authorities {
-            true => way::with_authority(way, &record, &mut self.known.names),
-            false => way,
-        };
+        let way = if self.options.authorities { way::with_authority(way, &record, &mut self.known.names) } else { way };
         self.learn(&way, &wrapped, &ends, told.is_some());
         let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
         let leg = Leg {

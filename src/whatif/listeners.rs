@@ -1,6 +1,6 @@
 //! What is done to a proxy's listeners: a port is taken from a service, or given to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::cluster::{self, Cluster};
@@ -61,16 +61,33 @@ fn leads_to(ports: &Ports<'_>, chain: &Chain) -> bool {
 
 /// The ports of a host to which a proxy can send.
 pub(super) fn ports(proxy: &Proxy, host: &str) -> BTreeSet<u16> {
-    let chains = proxy.listeners.iter().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
-    let targets = chains.flat_map(|chain| if let To::Tcp(clusters) = &chain.to { &clusters[..] } else { &[] });
-    let names = proxy.clusters.keys().chain(targets.map(|(name, _)| name));
-    names.filter_map(|name| port_of(name, host)).collect()
+    names(proxy)
+        .filter_map(|name| own_port(name))
+        .filter(|(of, _)| *of == host.as_bytes())
+        .map(|(_, port)| port)
+        .collect()
 }
 
-fn port_of(name: &str, host: &str) -> Option<u16> {
+/// The same of every host.
+pub(super) fn every_port(proxy: &Proxy) -> BTreeMap<Box<str>, BTreeSet<u16>> {
+    let mut found: BTreeMap<Box<str>, BTreeSet<u16>> = BTreeMap::new();
+    for (host, port) in names(proxy).filter_map(own_port) {
+        found.entry(String::from_utf8_lossy(host).into()).or_default().insert(port);
+    }
+    found
+}
+
+/// The clusters that a proxy has, or sends to.
+fn names(proxy: &Proxy) -> impl Iterator<Item = &str> {
+    let chains = proxy.listeners.iter().flat_map(|listener| listener.chains.iter().chain(&listener.default_chain));
+    let targets = chains.flat_map(|chain| if let To::Tcp(clusters) = &chain.to { &clusters[..] } else { &[] });
+    proxy.clusters.keys().chain(targets.map(|(name, _)| name)).map(|name| &**name)
+}
+
+/// The host and port of a cluster, if it is one of a service.
+fn own_port(name: &str) -> Option<(&[u8], u16)> {
     let read = Cluster::read(name.as_bytes());
-    let own = read.direction == cluster::Direction::Outbound && read.host == host.as_bytes();
-    read.port.filter(|_| own)
+    read.port.filter(|_| read.direction == cluster::Direction::Outbound).map(|port| (read.host, port))
 }
 
 /// Whether a listener gives all of a port to it.

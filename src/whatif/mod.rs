@@ -18,7 +18,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mesh::objects::{Meta, Objects, Pod, Service};
+use crate::field::value::Micros;
+use crate::mesh::objects::{Meta, Objects, PeerAuthentication, Pod, Service};
 use crate::mesh::{Mesh, Proxy};
 
 /// The configuration that may come.
@@ -45,7 +46,7 @@ impl Planned {
         let plan = Plan::of(&before.objects, &objects, &given.objects);
         plan.check(&mut told);
         for part in &given.left_out {
-            told.open.insert(format!("{}: {}", part.file, part.why));
+            told.open.insert(format!("{} at {}: {}", part.file, part.place, part.why).replace(" at : ", ": "));
         }
         if !before.proxies.iter().all(is_sidecar) {
             told.open.insert("dumps of gateways, and tables of istioctl, are left as they are".to_owned());
@@ -89,6 +90,21 @@ impl<'o> Plan<'o> {
         Plan { before, after, given, hosts, old_hosts: by_host(before), selected }
     }
 
+    /// Services that an object listed which lists others now.
+    fn gone(&self) -> impl Iterator<Item = &'o Service> {
+        let given: BTreeSet<_> = self.given.services.iter().map(key).collect();
+        let listed = move |old: &&Service| given.contains(&key(old)) && !self.hosts.contains_key(&*old.host);
+        self.before.services.iter().filter(listed)
+    }
+
+    /// Whether a host is another object's as well: a ServiceEntry may have that of a Service with pods. One with an external name
+    /// it replaces.
+    fn is_foreign(&self, given: &Service) -> bool {
+        self.old_hosts.get(&*given.host).is_some_and(|old| {
+            old.meta.kind != given.meta.kind && old.external_name.is_empty() && given.external_name.is_empty()
+        })
+    }
+
     /// Says what is given and not followed at all.
     fn check(&self, told: &mut Told) {
         let given = self.given;
@@ -129,6 +145,11 @@ impl Told {
     /// A proxy says no namespace, and this depends on it.
     fn homeless(&mut self, meta: &Meta) {
         self.not(meta, "the namespaces of some pods are not known: kubectl get pods -A -o yaml tells them");
+    }
+
+    /// An object says no namespace, so where it is for is not known.
+    fn homeless_object(&mut self, meta: &Meta) {
+        self.not(meta, "it says no namespace");
     }
 
     /// Something was not worked out.
@@ -187,6 +208,13 @@ fn merged(before: &Objects, given: &Objects) -> Objects {
     put(&mut all.endpoints, &given.endpoints, |one| &one.meta);
     put(&mut all.sidecars, &given.sidecars, |one| &one.meta);
     put(&mut all.peer_authentications, &given.peer_authentications, |one| &one.meta);
+    // Of two policies the older one counts, and one that is made now is the youngest.
+    let made = |policy: &PeerAuthentication| (policy.meta.namespace.clone(), policy.meta.name.clone());
+    let times: BTreeMap<_, _> = before.peer_authentications.iter().map(|old| (made(old), old.meta.created)).collect();
+    for policy in &mut all.peer_authentications {
+        let old = times.get(&made(policy)).copied().flatten();
+        policy.meta.created = policy.meta.created.or(old).or(Some(Micros(i64::MAX)));
+    }
     // Who applies a manifest again does not say when the object was made, nor which address it was given.
     let old = by_host(before);
     for service in &mut all.services {

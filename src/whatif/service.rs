@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::listeners::{
-    PortOf, bind, by_name, catch, cluster, heir, is_at, is_caught, is_taken, ports, release, takes_in,
+    PortOf, bind, by_name, catch, cluster, every_port, heir, is_at, is_caught, is_taken, ports, release, takes_in,
 };
 use super::{Plan, Told};
 use crate::cluster::{Cluster, Direction};
@@ -20,6 +20,9 @@ const ALIAS: (u32, u32) = (1, 21);
 const ALWAYS_ALIAS: (u32, u32) = (1, 24);
 /// From this release on a headless Service's TCP ports have a listener for each pod.
 const POD_LISTENERS: (u32, u32) = (1, 4);
+
+/// Objects of more ports than this are nobody's.
+const MOST_PORTS: usize = 1000;
 
 /// Where a port of a service listens.
 enum Wanted {
@@ -37,33 +40,63 @@ enum Wanted {
 
 /// Does to a proxy what the services among the manifests do.
 pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
+    let (known, knows_domain) = (every_port(proxy), knows_domain(proxy));
     for given in &plan.given.services {
         if given.meta.namespace.is_empty() {
-            told.not(&given.meta, "it says no namespace");
+            told.homeless_object(&given.meta);
+        } else if given.ports.len() > MOST_PORTS {
+            told.not(&given.meta, "it lists more ports than are followed");
+        } else if plan.is_foreign(given) {
+            told.not(&given.meta, "its host is that of another object, and which of them counts is not followed");
+        } else if &*given.meta.kind == "Service" && !knows_domain {
+            told.not(&given.meta, "no proxy has a host of the domain cluster.local, and its own domain is not known");
         } else if let Some(service) = plan.hosts.get(&*given.host) {
             // With what it had been given before.
-            apply(plan, proxy, service, told);
+            let known = known.get(&*service.host).cloned().unwrap_or_default();
+            apply(plan, proxy, service, known, told);
             serve(plan, proxy, service, told);
         }
     }
+    // Hosts that an object no longer lists.
+    for old in plan.gone() {
+        for port in ports(proxy, &old.host) {
+            let_go(proxy, old, PortOf { host: &old.host, port }, "it lists another host: ", told);
+        }
+    }
+}
+
+/// Whether a proxy has services of the domain that hosts of Services are made with here, or none at all.
+fn knows_domain(proxy: &Proxy) -> bool {
+    let mut hosts =
+        proxy.clusters.keys().filter(|name| Direction::of(name.as_bytes()) == Direction::Outbound).peekable();
+    hosts.peek().is_none() || hosts.any(|name| name.ends_with(".svc.cluster.local"))
 }
 
 /// Says what a server's own proxy would get for a port that it does not know yet.
 fn serve(plan: &Plan<'_>, proxy: &Proxy, service: &Service, told: &mut Told) {
     let home = &proxy.node.namespace;
     let elsewhere = !home.is_empty() && *home != service.meta.namespace;
-    let selected = scope::labels(plan.after, proxy).is_none_or(|labels| policy::selects(&service.selector, labels));
-    if service.selector.is_empty() || elsewhere || !selected {
+    if elsewhere {
         return;
     }
-    for port in service.ports.iter().filter_map(scope::target).filter(|port| !takes_in(proxy, *port)) {
+    let labels = scope::labels(plan.after, proxy);
+    let targets = |service: &Service| -> BTreeSet<u16> {
+        let selected = labels.is_none_or(|labels| policy::selects(&service.selector, labels));
+        if service.selector.is_empty() || !selected {
+            return BTreeSet::new();
+        }
+        service.ports.iter().filter_map(scope::target).collect()
+    };
+    let now = targets(service);
+    let old = plan.old_hosts.get(&*service.host).map(|old| targets(old)).unwrap_or_default();
+    let new = now.difference(&old).filter(|port| !takes_in(proxy, **port));
+    for port in new.chain(old.difference(&now)) {
         told.not(&service.meta, &format!("what its own pods take in on port {port} then is not worked out"));
     }
 }
 
-/// Makes a proxy's ports of a service what the service says.
-fn apply(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, told: &mut Told) {
-    let known = ports(proxy, &service.host);
+/// Makes a proxy's ports of a service, of which it has `known`, what the service says.
+fn apply(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, known: BTreeSet<u16>, told: &mut Told) {
     let of = |port: u16| PortOf { host: &service.host, port };
     if proxy.node.namespace.is_empty() && service.export_to.iter().any(|to| &**to != "*") {
         return told.homeless(&service.meta);
@@ -86,6 +119,11 @@ fn apply(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, told: &mut Told)
         let_go(proxy, service, of(*port), "", told);
     }
     for port in &service.ports {
+        // DNS has one number for UDP and TCP, and only the latter has a listener.
+        let datagrams = |port: &Port| Speaks::of(service, port) == Speaks::Datagrams;
+        if datagrams(port) && service.ports.iter().any(|other| other.number == port.number && !datagrams(other)) {
+            continue;
+        }
         // Where a proxy does not know it, its dump is of a time before it.
         if !is_as_before(plan, service, port) {
             listen(plan, proxy, service, port, told);
@@ -113,9 +151,10 @@ fn gone(port: u16) -> String {
 fn is_as_before(plan: &Plan<'_>, service: &Service, port: &Port) -> bool {
     let old = plan.old_hosts.get(&*service.host).filter(|old| old.meta.kind == service.meta.kind);
     let same = |old: &&Service| {
-        let listed = old.ports.iter().find(|listed| listed.number == port.number);
         let target = old.external_name == service.external_name && old.resolution == service.resolution;
-        target && old.addresses == service.addresses && old.headless == service.headless && listed == Some(port)
+        let seen = old.export_to == service.export_to && old.addresses == service.addresses;
+        let pods = old.headless == service.headless && (!service.headless || old.selector == service.selector);
+        target && seen && pods && old.ports.contains(port)
     };
     old.is_some_and(same)
 }

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use super::Planned;
+use crate::field::value::Micros;
 use crate::mesh::objects::{
     DestinationRule, Meta, Objects, PeerAuthentication, Pod, Port, Resolution, Service, Sidecar,
 };
@@ -60,11 +61,13 @@ fn proxy(pod: &str, namespace: &str, last: u8, rest: &str) -> Proxy {
         name: "web".into(),
         domains: vec!["web.shop".into()],
         routes: vec![Route { to: RouteTo::Clusters(vec![(WEB.into(), 1)]), ..Route::default() }],
+        ..VirtualHost::default()
     };
     let any = VirtualHost {
         name: "allow_any".into(),
         domains: vec!["*".into()],
         routes: vec![Route { to: RouteTo::Clusters(vec![(rest.into(), 1)]), ..Route::default() }],
+        ..VirtualHost::default()
     };
     let kinds = [(CAUGHT, "STRICT_DNS"), (WEB, "EDS")];
     let cluster = |(name, kind): (&str, &str)| {
@@ -179,6 +182,45 @@ fn a_port_that_is_taken_off_is_let_through_or_blocked_as_everything_unknown() {
         assert_eq!(planned.changes.len(), 1);
         assert!(planned.changes[0].ends_with("to its port 5701 any more, at 2 proxies"), "{:?}", planned.changes);
     }
+}
+
+#[test]
+fn of_udp_and_tcp_of_one_port_the_listener_is_that_of_tcp() {
+    let dns = Service {
+        meta: meta("Service", "shop", "web"),
+        host: "web.shop.svc.cluster.local".into(),
+        addresses: vec![Prefix { address: [10, 0, 0, 53].into(), length: 32 }],
+        ports: vec![port(53, "dns-tcp", "TCP"), port(53, "dns", "UDP")],
+        ..Service::default()
+    };
+    let planned = planned(&mesh("PassthroughCluster"), services(vec![dns]));
+    let cluster = "outbound|53||web.shop.svc.cluster.local";
+    assert_eq!(to(&planned, "10.0.0.53:53"), [cluster, cluster], "{:?} {:?}", planned.changes, planned.open);
+}
+
+#[test]
+fn an_object_that_lists_another_host_lets_the_old_one_go() {
+    let mut mesh = mesh("PassthroughCluster");
+    let old = Service { meta: meta("ServiceEntry", "app", "ext"), ..entry("TCP", &[[10, 9, 9, 9]]) };
+    mesh.objects.services = vec![old.clone()];
+    let other = Service { host: "other.example.com".into(), ..old };
+    let planned = planned(&mesh, services(vec![other]));
+    assert!(planned.changes.iter().any(|change| change.contains("it lists another host")), "{:?}", planned.changes);
+}
+
+#[test]
+fn the_oldest_policy_counts_and_one_that_is_made_now_is_the_youngest() {
+    let policy = |name: &str, mode: &str, created| PeerAuthentication {
+        meta: Meta { created, ..meta("PeerAuthentication", "manager", name) },
+        mode: mode.into(),
+        ..PeerAuthentication::default()
+    };
+    let mut mesh = mesh("PassthroughCluster");
+    mesh.objects.peer_authentications = vec![policy("b", "STRICT", Some(Micros(1)))];
+    let given = Objects { peer_authentications: vec![policy("a", "PERMISSIVE", None)], ..Objects::default() };
+    let planned = planned(&mesh, given);
+    let oldest = crate::mesh::policy::mode(&planned.mesh.objects, "manager", &std::collections::BTreeMap::new(), 80);
+    assert_eq!(oldest, "STRICT");
 }
 
 #[test]

@@ -31,9 +31,15 @@ impl Bulk {
         match node {
             Node::List(items) => {
                 self.messages += items.iter().filter(|item| item.is_table()).count() as u64;
-                items.iter().for_each(|item| self.count(item));
+                for item in items {
+                    self.count(item);
+                }
             }
-            Node::Table(members) => members.iter().for_each(|(_, member)| self.count(member)),
+            Node::Table(members) => {
+                for (_, member) in members {
+                    self.count(member);
+                }
+            }
             _ => {}
         }
     }

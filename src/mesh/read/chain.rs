@@ -21,7 +21,29 @@ pub(super) fn chain(node: &Node) -> Read<'_, Chain> {
     })
 }
 
+/// So many combinations of conditions a chain may have, and so many more for each of its values: every one is looked up by its own
+/// key. Proxies are told one to three values of all but one kind.
+const COMBINATIONS: usize = 1024;
+const FOR_EACH: usize = 4;
+
 fn takes(node: &Node) -> Read<'_, Match> {
+    let takes = conditions(node)?;
+    let counts = [
+        takes.prefixes.len(),
+        takes.server_names.len(),
+        takes.application_protocols.len(),
+        takes.direct_source_prefixes.len(),
+        takes.source_prefixes.len(),
+        takes.source_ports.len(),
+    ];
+    let all = counts.iter().fold(1usize, |all, count| all.saturating_mul(*count.max(&1)));
+    if all > COMBINATIONS + FOR_EACH * counts.iter().sum::<usize>() {
+        return Err(Wrong::new(node, format!("has {all} combinations of conditions, more than any proxy is told")));
+    }
+    Ok(takes)
+}
+
+fn conditions(node: &Node) -> Read<'_, Match> {
     let prefixes = |name| node.list(name)?.iter().map(prefix).collect::<Read<'_, Vec<Prefix>>>();
     let lower = |name: Box<str>| name.to_lowercase().into();
     Ok(Match {

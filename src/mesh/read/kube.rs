@@ -40,6 +40,10 @@ pub(super) fn is_object(node: &Node) -> bool {
 /// Takes an object of this kind. Gives why it was not used, if it was not.
 pub(super) fn object<'n>(node: &'n Node, kind: &str, found: &mut Objects) -> Read<'n, Option<String>> {
     let meta = || meta(node, kind);
+    let version = node.text("api_version")?;
+    if kind == "Service" && !matches!(&*version, "" | "v1") {
+        return Ok(Some(format!("a Service of {version} is not used")));
+    }
     match kind {
         "Service" => found.services.push(service::service(node, meta()?)?),
         "ServiceEntry" => found.services.extend(service::entry(node, &meta()?)?),

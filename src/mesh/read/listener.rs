@@ -34,12 +34,15 @@ fn addresses<'n>(node: &'n Node, found: &mut Listener) -> Read<'n, ()> {
     let more = node.list("additional_addresses")?.iter().map(|more| more.get("address"));
     for written in std::iter::once(node.get("address")).chain(more) {
         let Some(written) = written? else { continue };
+        let socket = written.get("socket_address")?;
+        if socket.is_some_and(|socket| socket.text("protocol").is_ok_and(|protocol| protocol == "UDP")) {
+            // It takes QUIC, no connection of TCP.
+            continue;
+        }
         if let Some(Address::Ip(ip)) = address(written)? {
             found.addresses.push(ip);
         }
-        if let Some(socket) = written.get("socket_address")? {
-            found.ipv4_compat |= socket.flag("ipv4_compat")?;
-        }
+        found.ipv4_compat |= socket.is_some_and(|socket| socket.flag("ipv4_compat").unwrap_or_default());
     }
     Ok(())
 }

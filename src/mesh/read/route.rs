@@ -22,8 +22,13 @@ fn host(node: &Node) -> Read<'_, VirtualHost> {
         name: node.text("name")?.into(),
         domains: node.texts("domains")?.into_iter().map(lower).collect(),
         routes: node.list("routes")?.iter().map(route).collect::<Result<_, _>>()?,
+        requires_tls: node.text("require_tls")? == "ALL",
     })
 }
+
+/// What puts another host in the place of a request's.
+const REWRITES: [&str; 5] =
+    ["host_rewrite", "host_rewrite_literal", "host_rewrite_header", "host_rewrite_path_regex", "auto_host_rewrite"];
 
 fn route(node: &Node) -> Read<'_, Route> {
     let matched = node.get("match")?;
@@ -33,6 +38,7 @@ fn route(node: &Node) -> Read<'_, Route> {
         ignore_case: matched.map(ignores_case).transpose()?.unwrap_or(false),
         conditions: matched.map(conditions).transpose()?.unwrap_or_default(),
         to: to(node)?,
+        rewrites_host: node.get("route")?.is_some_and(|action| REWRITES.iter().any(|name| action.has(name))),
         made_by: made_by(node)?,
     })
 }

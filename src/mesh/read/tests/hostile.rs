@@ -137,6 +137,22 @@ proptest! {
 }
 
 #[test]
+fn conditions_of_a_chain_are_not_multiplied_without_end() {
+    let names: Vec<String> = (0..500).map(|number| format!("\"n{number}\"")).collect();
+    let takes = |protocols: &[String]| {
+        let (names, protocols) = (names.join(","), protocols.join(","));
+        let takes = format!(r#"{{"server_names":[{names}],"application_protocols":[{protocols}]}}"#);
+        let chains = format!(r#""filter_chains":[{{"filter_chain_match":{takes}}}]"#);
+        format!(r#"{{"configs":[{{"static_listeners":[{{"listener":{{"name":"a",{chains}}}}}]}}]}}"#)
+    };
+    let listeners = |dump: &str| read(&[("x", dump)]).unwrap().proxies.first().map_or(0, |one| one.listeners.len());
+    assert_eq!(listeners(&takes(&names[..4])), 1);
+    assert_eq!(listeners(&takes(&names)), 0);
+    let why = &read(&[("x", &takes(&names))]).unwrap().left_out[0].why;
+    assert!(why.contains("has 250000 combinations of conditions"), "{why}");
+}
+
+#[test]
 fn empty_messages_do_not_become_a_hundred_times_their_size() {
     let chains = vec!["{}"; 1_000_000].join(",");
     let dump =
