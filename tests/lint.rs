@@ -119,3 +119,19 @@ fn what_catches_ports_in_published_dumps_is_found() {
         assert!(!report["findings"].as_array().unwrap().iter().any(|finding| finding["code"] == "L308"));
     }
 }
+
+#[test]
+fn what_is_broken_in_a_folder_is_passed_over_and_what_is_wrong_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("web.json");
+    std::fs::copy(path("samples/proof/mesh/healthy/manager-7948dffbdd-p44xx.json"), &dump).unwrap();
+    std::os::unix::fs::symlink("/nowhere/x.json", folder.path().join("gone.json")).unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+    let mesh = folder.path().to_str().unwrap();
+    assert_eq!(run(&["lint", "--mesh", mesh]).status.code(), Some(0));
+    let wrong = folder.path().join("wrong.json");
+    std::fs::write(&wrong, r#"{"kind":"Service","metadata":{"name":"a"},"spec":{"ports":[{"port":700000}]}}"#).unwrap();
+    let output = run(&["lint", "--mesh", wrong.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("wrong.json at spec.ports[0].port"), "{told}");
+}

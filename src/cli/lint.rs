@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Lint, style: Style) -> anyhow::Result<ExitCode> {
     let mesh = mesh::read::paths(&arguments.mesh)?;
     let report = lint(&mesh);
     if is_empty(&report) {
+        for part in mesh.left_out.iter().filter(|part| part.wrong) {
+            notice(&format!("{} at {}: {}", part.file, part.place, part.why));
+        }
         notice("nothing was recognised: neither a proxy's dump nor objects of a cluster");
         return Ok(ExitCode::from(TROUBLE));
     }

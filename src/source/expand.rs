@@ -206,7 +206,7 @@ impl Expanded {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.troubles.push(error.to_string());
+                    self.troubles.push(broken(&error));
                     continue;
                 }
             };
@@ -356,6 +356,16 @@ impl Source {
         let older = Source { name: self.name.clone(), place: self.place.clone(), first_line: line, content: older };
         (Source { content: newer, ..self }, older)
     }
+}
+
+/// What cannot be walked into, the place first.
+fn broken(error: &walkdir::Error) -> String {
+    let why = match (error.io_error(), error.loop_ancestor()) {
+        (Some(why), _) => why.to_string(),
+        (None, Some(ancestor)) => format!("a link to {}, which it lies in", ancestor.display()),
+        (None, None) => error.to_string(),
+    };
+    error.path().map_or(why.clone(), |path| format!("{}: {why}", path.display()))
 }
 
 #[cfg(test)]

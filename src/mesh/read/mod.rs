@@ -112,9 +112,10 @@ pub fn paths(paths: &[PathBuf]) -> Result<Mesh, Trouble> {
     let mut mesh = Mesh::default();
     let named: BTreeSet<String> = paths.iter().map(|path| expand::name(path)).collect();
     for trouble in expanded.troubles {
-        // Of an archive that is damaged, what came before the damage is there.
+        // Of an archive that is damaged, what came before the damage is there; of a folder, what is beside a broken link.
         let of = |source: &Source| trouble.starts_with(source.name.split('!').next().unwrap_or_default());
-        if !expanded.sources.iter().any(of) {
+        let within = |path: &PathBuf| path.is_dir() && Path::new(&trouble).starts_with(path);
+        if !expanded.sources.iter().any(of) && !paths.iter().any(within) {
             return Err(Trouble::Unreadable(trouble));
         }
         mesh.left_out.push(LeftOut { file: Box::default(), place: Box::default(), why: trouble.into(), wrong: true });
