@@ -5,7 +5,9 @@
 //! `source/common/config`, `source/extensions/config_subscription/grpc`; ztunnel `src/readiness.rs`, `src/signal.rs`.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
+use memchr::memmem::{self, Finder};
 use serde::{Deserialize, Serialize};
 
 use crate::field::value::{Micros, is_stamp, time};
@@ -74,12 +76,16 @@ impl Kind {
     /// What a line of a proxy's or an agent's own log says, if it is one of these.
     pub fn of(line: &[u8]) -> Option<Kind> {
         let lower = line.to_ascii_lowercase();
-        let has = |words: &str| memchr::memmem::find(&lower, words.as_bytes()).is_some();
-        let found = WORDS.iter().find(|(words, _)| has(words)).map(|(_, kind)| *kind)?;
+        let (_, found) = FINDERS.iter().find(|(words, _)| words.find(&lower).is_some())?;
         // The same words name what was accepted.
-        (found != Kind::ConfigRejected || has("reject") || has("error")).then_some(found)
+        let has = |words: &[u8]| memmem::find(&lower, words).is_some();
+        (*found != Kind::ConfigRejected || has(b"reject") || has(b"error")).then_some(*found)
     }
 }
+
+/// The words, ready to be looked for: to make that ready takes longer than to look.
+static FINDERS: LazyLock<Vec<(Finder<'static>, Kind)>> =
+    LazyLock::new(|| WORDS.iter().map(|(words, kind)| (Finder::new(words), *kind)).collect());
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,7 +125,7 @@ fn written(line: &[u8]) -> Option<Micros> {
     const NEAR: usize = 64;
     let stamp = |at: &usize| is_stamp(&line[*at..], b'T') || is_stamp(&line[*at..], b' ');
     let at = (0..line.len().min(NEAR)).find(stamp).or_else(|| {
-        let behind = |key: &[u8]| memchr::memmem::find(line, key).map(|at| at + key.len());
+        let behind = |key: &[u8]| memmem::find(line, key).map(|at| at + key.len());
         let at = behind(b"\"time\":\"").or_else(|| behind(b"\"timestamp\":\""))?;
         is_stamp(&line[at..], b'T').then_some(at)
     })?;

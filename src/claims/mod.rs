@@ -76,8 +76,8 @@ pub struct Claims<'w> {
     scattered: BTreeMap<(Caller, u16), usize>,
     /// The ways that no rule took.
     pub(crate) left: Vec<Seen<'w>>,
-    /// The ways that a rule took.
-    taken: BTreeSet<u32>,
+    /// Whether a rule took a way, by its number.
+    taken: Vec<bool>,
     /// How calls compare with what is expected.
     compared: Compared,
     meta: &'static Meta,
@@ -159,7 +159,7 @@ impl<'w> Claims<'w> {
             clients: used,
             scattered: many.filter(|(_, count)| *count > SCATTERED).collect(),
             answered,
-            taken: BTreeSet::new(),
+            taken: vec![false; ledger.ways().len()],
             ledger,
             topology,
             events,
@@ -197,15 +197,20 @@ impl<'w> Claims<'w> {
         if groups.is_empty() {
             return;
         }
-        let gone: BTreeSet<u32> = groups.values().flatten().map(|seen| seen.number).collect();
-        self.left.retain(|seen| !gone.contains(&seen.number));
+        let mut gone = vec![false; self.ledger.ways().len()];
+        for seen in groups.values().flatten() {
+            gone[seen.number as usize] = true;
+        }
+        self.left.retain(|seen| !gone[seen.number as usize]);
         for (subject, ways) in groups {
             // The other legs of all of these connections may be another finding's already.
             if let Some(count) = self.count(&ways) {
                 let verdict = verdict(self, &subject, &ways);
                 self.add(subject, &ways, count, verdict);
             }
-            self.taken.extend(ways.iter().map(|seen| seen.number));
+            for seen in &ways {
+                self.taken[seen.number as usize] = true;
+            }
         }
     }
 
@@ -238,7 +243,7 @@ impl<'w> Claims<'w> {
     /// finding is counted there. While none is closed, lines count. None if nothing is left to be counted.
     pub(crate) fn count(&self, ways: &[Seen<'_>]) -> Option<u64> {
         let group: BTreeSet<u32> = ways.iter().map(|seen| seen.number).collect();
-        let elsewhere = |way: &u32| !group.contains(way) && self.taken.contains(way);
+        let elsewhere = |way: &u32| self.taken[*way as usize] && !group.contains(way);
         let (mut count, mut lines, mut closed) = (0, 0, false);
         // A server's proxy that could not go on tells of a connection which the client's proxy could not make: the two
         // lines have no address in common but the server's.

@@ -269,6 +269,11 @@ impl Ledger {
         self.links.iter().map(|(link, count)| (*link, *count)).collect()
     }
 
+    /// How many of [`Ledger::links`] there are.
+    pub fn links_len(&self) -> usize {
+        self.links.len()
+    }
+
     /// The text of a name.
     pub fn show(&self, name: Sym) -> std::borrow::Cow<'_, str> {
         self.names.show(name)

@@ -3,6 +3,7 @@
 //! The JSON document is this structure; a change of its keys is a change of `SCHEMA_VERSION`.
 
 mod mesh;
+mod tables;
 mod topology;
 mod traffic;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use mesh::{After, Compared, Difference, Mesh, Move, Proxy};
+pub use tables::Tables;
 pub use topology::{Address, Belonging, Tenant};
 pub use traffic::{Server, Service, Traffic};
 
@@ -22,12 +24,11 @@ use crate::field::value::Micros;
 use crate::finding::{Finding, Severity};
 use crate::learn::{self, Learned};
 use crate::ledger::{Evidence, Ledger};
-use crate::pair::Match;
 use crate::reject::Rejects;
 use crate::remedy::Remedy;
 use crate::replay::{Prediction, Replayed};
 use crate::scan::Tally;
-use crate::topology::{Alone, Topology};
+use crate::topology::Topology;
 
 /// The version of the JSON document and of the objects of `--output ndjson`.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -332,8 +333,8 @@ pub struct Gathered<'a> {
     pub troubles: &'a [String],
 }
 
-/// Makes the report.
-pub fn report(gathered: &Gathered<'_>) -> Report {
+/// Makes the report; `tables` are of the same ledger and mesh.
+pub fn report(gathered: &Gathered<'_>, tables: Tables) -> Report {
     let Gathered { ledger, inputs, .. } = *gathered;
     let used = || ledger.iter().filter(|(_, _, entry)| entry.counts.legs > 0).map(|(_, _, entry)| &entry.counts);
     let known = |at: &Micros| *at != Micros::NONE;
@@ -350,10 +351,10 @@ pub fn report(gathered: &Gathered<'_>) -> Report {
         events: events(gathered),
         rejects: rejects(gathered, &gathered.tally.rejects),
         unread: rejects(gathered, &gathered.tally.unread),
-        connections: connections(gathered),
-        traffic: traffic::traffic(gathered),
-        services: traffic::services(gathered),
-        addresses: topology::addresses(gathered),
+        connections: Connections { closed_early: gathered.early, left_out: gathered.left_out, ..tables.connections },
+        traffic: tables.traffic,
+        services: tables.services,
+        addresses: tables.addresses,
         expectations: gathered.expect.map(|expect| claims::expected(ledger, gathered.topology, expect)),
         mesh: mesh::mesh(gathered),
         learned: gathered.learn.then(|| learn::learn(ledger, gathered.topology, gathered.findings)),
@@ -413,30 +414,4 @@ fn rejects(gathered: &Gathered<'_>, rejects: &Rejects) -> Vec<RejectGroup> {
         lines: first.iter().map(line).collect(),
     };
     rejects.iter().map(group).collect()
-}
-
-fn connections(gathered: &Gathered<'_>) -> Connections {
-    let ledger = gathered.ledger;
-    let mut counted =
-        Connections { closed_early: gathered.early, left_out: gathered.left_out, ..Connections::default() };
-    for matched in Match::ALL {
-        if let Some(count) = ledger.matched.get(&matched) {
-            counted.matched_by.insert(matched.name(), *count);
-            counted.paired += count;
-        }
-    }
-    for (_, way, entry) in ledger.iter() {
-        let counts = &entry.counts;
-        counted.total += counts.connections;
-        if counts.connections > 0 && way.flags.is_failure() {
-            *counted.failures.entry(claims::flags(ledger, std::iter::once(way))).or_default() += counts.connections;
-        }
-    }
-    let mut alone: BTreeMap<Alone, u64> = BTreeMap::new();
-    for ((number, other), count) in ledger.alone() {
-        let way = &ledger.ways()[number as usize];
-        *alone.entry(gathered.topology.why_alone(way, other, &ledger.names)).or_default() += count;
-    }
-    counted.unpaired = alone.into_iter().map(|(reason, count)| (reason.name(), count)).collect();
-    counted
 }

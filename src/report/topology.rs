@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Gathered;
+use crate::ledger::Ledger;
 use crate::names::Sym;
-use crate::topology;
+use crate::topology::{self, Topology};
 
 /// An address that the lines tell something of.
 #[derive(Clone, Debug, Serialize)]
@@ -53,8 +53,7 @@ pub struct Belonging {
 }
 
 /// The table of addresses, sorted.
-pub(super) fn addresses(gathered: &Gathered<'_>) -> Vec<Address> {
-    let Gathered { ledger, topology, .. } = *gathered;
+pub(super) fn addresses(ledger: &Ledger, topology: &Topology) -> Vec<Address> {
     let mut found: Vec<Address> = topology
         .addresses()
         .map(|(ip, belongings)| {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Gathered;
 use crate::claims;
 use crate::cluster::{Cluster, Direction};
 use crate::endpoint::Endpoint;
 use crate::field::value::Micros;
-use crate::ledger::Entry;
+use crate::ledger::{Entry, Ledger};
 use crate::leg::{Side, Way};
 use crate::names::{self, Names, Sym};
+use crate::topology::Topology;
 
 /// A row of the traffic table.
 #[derive(Clone, Debug, Serialize)]
@@ -70,13 +70,12 @@ pub struct Server {
 }
 
 /// The traffic table.
-pub(super) fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
-    let ledger = gathered.ledger;
+pub(super) fn traffic(ledger: &Ledger, topology: &Topology) -> Vec<Traffic> {
     // Rows are joined and sorted by the numbers of their texts; a row's own texts are made at the end.
     let mut texts = Names::default();
     let mut rows: BTreeMap<[Sym; 3], [u64; 3]> = BTreeMap::new();
     for (_, way, Entry { counts, .. }) in ledger.iter().filter(|(_, _, entry)| entry.counts.connections > 0) {
-        let (source, destination) = ends(gathered, way);
+        let (source, destination) = ends(ledger, topology, way);
         let cluster = if way.cluster.is_none() { "-".into() } else { ledger.show(way.cluster) };
         let key = [&source, &destination, cluster.as_ref()].map(|text: &str| texts.intern(text.as_bytes()));
         let [connections, failures, bytes] = rows.entry(key).or_default();
@@ -101,8 +100,7 @@ pub(super) fn traffic(gathered: &Gathered<'_>) -> Vec<Traffic> {
 }
 
 /// Who called, and what it wanted to reach.
-fn ends(gathered: &Gathered<'_>, way: &Way) -> (String, String) {
-    let Gathered { ledger, topology, .. } = *gathered;
+fn ends(ledger: &Ledger, topology: &Topology, way: &Way) -> (String, String) {
     let known = claims::destination(ledger, topology, way);
     let destination = known.unwrap_or_else(|| way.dest.show(&ledger.names).to_string());
     if way.side == Side::Inbound {
@@ -130,8 +128,7 @@ struct Sums {
 }
 
 /// The table of services.
-pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
-    let Gathered { ledger, topology, .. } = *gathered;
+pub(super) fn services(ledger: &Ledger, topology: &Topology) -> Vec<Service> {
     let mut sums: Vec<Sums> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut hosts: BTreeMap<(Sym, Endpoint), Option<usize>> = BTreeMap::new();
@@ -141,7 +138,7 @@ pub(super) fn services(gathered: &Gathered<'_>) -> Vec<Service> {
         let key = if named { (way.cluster, Endpoint::NONE) } else { (Sym::NONE, way.dest) };
         let place = *hosts.entry(key).or_insert_with(|| {
             let new = sums.len();
-            called(gathered, way).map(|host| *places.entry(host).or_insert(new))
+            called(ledger, topology, way).map(|host| *places.entry(host).or_insert(new))
         });
         let Some(place) = place else { continue };
         if place == sums.len() {
@@ -222,8 +219,7 @@ fn rounded(number: f64) -> f64 {
 }
 
 /// The service that was called on a way, if it is one.
-fn called(gathered: &Gathered<'_>, way: &Way) -> Option<String> {
-    let Gathered { ledger, topology, .. } = *gathered;
+fn called(ledger: &Ledger, topology: &Topology, way: &Way) -> Option<String> {
     let cluster = Cluster::read(ledger.names.get(way.cluster));
     if way.side.is_client() && cluster.direction == Direction::Outbound && !cluster.host.is_empty() {
         return Some(names::shown(cluster.host).into_owned());

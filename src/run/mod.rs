@@ -26,7 +26,7 @@ use crate::pair::{self, Pairer};
 use crate::redact::Redactor;
 use crate::repeat::Repeats;
 use crate::replay::Replayed;
-use crate::report::{self, Gathered, Inputs, Report};
+use crate::report::{self, Gathered, Inputs, Report, Tables};
 use crate::rules;
 use crate::scan::{self, Asked, Scanned, Scanner, Shelved, Tally};
 use crate::sinks::Sink;
@@ -247,28 +247,63 @@ impl<'s> Pass<'s> {
 
     /// Asks the rules, unless nothing that they see has changed since they were asked.
     fn judge(&mut self) {
-        let now = (self.closing.ledger.ways().len(), self.closing.ledger.links().len());
+        let now = (self.closing.ledger.ways().len(), self.closing.ledger.links_len());
         if self.judged.as_ref().is_some_and(|(ways, links, _)| (*ways, *links) == now) {
             return;
         }
+        let topology = self.learn();
+        let findings = self.ask(&topology);
+        self.keep(topology, findings);
+    }
+
+    /// What the ledger tells of the mesh.
+    fn learn(&mut self) -> Topology {
         let topology = Topology::learn(&self.closing.ledger);
         if let Some(replayed) = &mut self.replayed {
             replayed.compare(&self.closing.ledger, &topology);
         }
+        topology
+    }
+
+    fn ask(&self, topology: &Topology) -> Vec<Finding> {
         let (expect, replayed) = (self.settings.expect.as_ref(), self.replayed.as_ref());
-        let mut findings = rules::judge(&self.closing.ledger, &topology, &self.tally.events, expect, replayed);
+        let mut findings = rules::judge(&self.closing.ledger, topology, &self.tally.events, expect, replayed);
         // Of ways that nobody wanted, lines were met but none was counted.
         findings.retain(|finding| !self.closing.filters || finding.count > 0);
-        let mut names = vec![Vec::new(); now.0];
+        findings
+    }
+
+    /// Keeps what the rules found.
+    fn keep(&mut self, topology: Topology, findings: Vec<Finding>) {
+        let ledger = &self.closing.ledger;
+        let mut names = vec![Vec::new(); ledger.ways().len()];
         for finding in &findings {
             for way in &finding.ways {
                 names[*way as usize].push(finding.meta.name);
             }
         }
-        self.judged = Some((now.0, now.1, Judged { topology, findings, names }));
+        self.judged = Some((ledger.ways().len(), ledger.links_len(), Judged { topology, findings, names }));
         if let Some(redactor) = &mut self.redactor {
-            redactor.learn(&self.closing.ledger, &self.tally.events);
+            redactor.learn(ledger, &self.tally.events);
         }
+    }
+
+    /// Asks the rules and makes the tables of the report: side by side, unless there is one thread only.
+    fn judge_and_count(&mut self) -> io::Result<Tables> {
+        let topology = self.learn();
+        let ledger = &self.closing.ledger;
+        let (findings, tables) = if self.settings.threads == 1 {
+            (self.ask(&topology), Tables::of(ledger, &topology))
+        } else {
+            std::thread::scope(|scope| {
+                let tables = std::thread::Builder::new().spawn_scoped(scope, || Tables::of(ledger, &topology))?;
+                let findings = self.ask(&topology);
+                let tables = tables.join().map_err(|_| io::Error::other("the tables could not be made"))?;
+                io::Result::Ok((findings, tables))
+            })?
+        };
+        self.keep(topology, findings);
+        Ok(tables)
     }
 
     /// For a live run: shows findings that are new, and whole connections.
@@ -304,12 +339,11 @@ impl<'s> Pass<'s> {
         self.judged = None;
         self.show()?;
         // Counts have changed since the rules were asked, if they were.
-        self.judged = None;
-        self.judge();
+        let tables = self.judge_and_count()?;
         let Some((_, _, judged)) = &self.judged else {
             return Err(io::Error::other("the rules gave no answer"));
         };
-        let report = report::report(&Gathered {
+        let gathered = Gathered {
             ledger: &self.closing.ledger,
             topology: &judged.topology,
             findings: &judged.findings,
@@ -325,7 +359,8 @@ impl<'s> Pass<'s> {
             expect: self.settings.expect.as_ref(),
             learn: self.settings.learn,
             troubles: &self.troubles,
-        });
+        };
+        let report = report::report(&gathered, tables);
         let report = match &mut self.redactor {
             Some(redactor) => redactor.report(report),
             None => report,

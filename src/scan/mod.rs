@@ -26,7 +26,6 @@ pub use tally::Tally;
 use crate::endpoint::{Endpoint, Ip};
 use crate::envelope;
 use crate::field::Field;
-use crate::field::flag::Flags;
 use crate::field::value::{self, Clock, Micros};
 use crate::filter::Window;
 use crate::format::Formats;
@@ -313,7 +312,7 @@ impl<'f> Scanner<'f> {
             kept: if self.options.keep { self.out.kept.len() as u32 } else { Leg::NOT_KEPT },
             side: way.side,
             protocol: way.protocol,
-            refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any(Flags::of(&["NR"])),
+            refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any_of(&["NR"]),
             direct: way.direct,
             failed: !way.flags.is_empty() || way.status >= 400,
             answered: number(Field::BytesSent) > 0,

@@ -151,11 +151,11 @@ fn side(
         return Side::Inbound;
     }
     let chosen = direction == Direction::Other && !record.plain(Field::UpstreamCluster).is_empty();
-    if chosen || record.plain(Field::RouteName) == b"block_all" || flags.any(Flags::of(&["UH"])) {
+    if chosen || record.plain(Field::RouteName) == b"block_all" || flags.any_of(&["UH"]) {
         return Side::Outbound;
     }
     // The listener's own line: no filter chain took the connection. Only server-side listeners have no default.
-    if flags.any(Flags::of(&["NR"])) && protocol == Protocol::Tcp {
+    if flags.any_of(&["NR"]) && protocol == Protocol::Tcp {
         return Side::Inbound;
     }
     Side::Unknown
