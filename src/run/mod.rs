@@ -4,6 +4,7 @@
 //! give the same result for the same bytes.
 
 pub mod batch;
+mod cells;
 mod held;
 pub mod live;
 mod saved;

@@ -127,7 +127,7 @@ impl Pass<'_> {
         let way = self.closing.ledger.ways()[leg.way as usize];
         let kept = self.closing.held.take(leg.kept).and_then(|held| held.record);
         let extras = |kept: &Kept| {
-            let format = self.settings.formats.list().get(kept.format);
+            let format = self.settings.formats.list().get(kept.format as usize);
             format.map_or(&[][..], |format| &format.extras)
         };
         let object = |kept: &Kept, extras: &[String]| leg_object(&kept.record(&kept.spans()), extras);
@@ -154,7 +154,7 @@ fn leg_row<'r>(
     formats: &'r Formats,
 ) -> LegRow<'r> {
     let names = &ledger.names;
-    let format = formats.list().get(line.record.format);
+    let format = formats.list().get(line.record.format as usize);
     LegRow {
         record: line.record.record(spans),
         extras: format.map_or(&[], |format| &format.extras),
