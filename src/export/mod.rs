@@ -23,7 +23,7 @@ use writer::Output;
 use crate::filter::Filter;
 use crate::report::Report;
 use crate::sinks::Sink;
-use crate::table::{Batch, ConnectionRow, Row, Selection, Table};
+use crate::table::{Batch, Row, Selection, Table};
 
 /// Rows that are written at once: a row group of Parquet, a batch of Arrow.
 const GROUP: usize = 32 << 10;
@@ -136,12 +136,15 @@ impl Sink for Export {
         open.full()
     }
 
-    fn wants_rows(&self) -> bool {
-        self.tables.iter().any(|open| open.selection.table == Table::Connections)
+    fn wants_rows(&self) -> Option<(&Selection, Option<&Filter>)> {
+        let connections = self.tables.iter().find(|open| open.selection.table == Table::Connections)?;
+        Some((&connections.selection, connections.filter.as_ref()))
     }
 
-    fn row(&mut self, row: &ConnectionRow<'_>) -> io::Result<()> {
-        self.table(Table::Connections).map_or(Ok(()), |open| open.add(row))
+    fn rows(&mut self, rows: &Batch) -> io::Result<()> {
+        let Some(open) = self.table(Table::Connections) else { return Ok(()) };
+        open.batch.append(rows, |_| true);
+        open.full()
     }
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {
