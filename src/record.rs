@@ -49,6 +49,12 @@ impl Span {
         line.get(at..at + (self.len & !ESCAPED) as usize)
     }
 
+    /// The value in a line that is text; nothing if it still holds JSON escapes, or ends within a letter.
+    pub fn text_of(self, line: &str) -> Option<&str> {
+        let at = self.at as usize;
+        if self.is_escaped() { None } else { line.get(at..at + self.len as usize) }
+    }
+
     /// Where it begins; past any line where there is none.
     pub const fn at(self) -> usize {
         self.at as usize

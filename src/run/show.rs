@@ -1,6 +1,5 @@
 //! Connections that are closed, as outputs want them: as objects, or as rows of their table.
 
-use std::cell::OnceCell;
 use std::io;
 
 use rayon::prelude::*;
@@ -19,7 +18,7 @@ use crate::replay::{Prediction, Replayed};
 use crate::report::{Inputs, Shown};
 use crate::scan::Shelved;
 use crate::sinks::leg_object;
-use crate::table::{Batch, ConnectionRow, Known, LegRow};
+use crate::table::{Apart, Batch, ConnectionRow, Known, LegRow};
 
 /// How many connections become rows together, and how many of them on one thread.
 const TOGETHER: usize = 4096;
@@ -219,7 +218,7 @@ impl Learned<'_> {
             node: names.get(line.node),
             workload: workload(names.get(line.pod)),
             arrived: line.arrived,
-            cluster: OnceCell::new(),
+            apart: Apart::default(),
         }
     }
 }
