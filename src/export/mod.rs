@@ -3,8 +3,9 @@
 //! Rows come while the input is read and leave in groups, so memory does not grow with the log. A file appears under its
 //! name when it is whole, or not at all.
 
+mod arrays;
 mod form;
-mod frame;
+mod parquet;
 mod partition;
 mod place;
 mod rows;
@@ -25,8 +26,10 @@ use crate::report::Report;
 use crate::sinks::Sink;
 use crate::table::{Batch, Row, Selection, Table};
 
-/// Rows that are written at once: a row group of Parquet, a batch of Arrow.
-const GROUP: usize = 32 << 10;
+/// What is written at once, a batch of Arrow: so many rows, or so many bytes if rows are long.
+const BATCH: (usize, usize) = (16 << 10, 8 << 20);
+/// A row group of Parquet. Its file says something about every group, so groups are large.
+const ROW_GROUP: (usize, usize) = (128 << 10, 16 << 20);
 
 /// One table and where it goes.
 #[derive(Debug)]
@@ -95,14 +98,18 @@ impl Open {
         Ok(())
     }
 
-    /// Writes the rows that wait if they are a group.
+    /// Writes the rows that wait if they are enough.
     fn full(&mut self) -> io::Result<()> {
-        if self.batch.rows() >= GROUP { self.write() } else { Ok(()) }
+        let (rows, bytes) = match &self.to {
+            Target::One(output) if output.form() == Form::Parquet => ROW_GROUP,
+            _ => BATCH,
+        };
+        if self.batch.rows() >= rows || self.batch.bytes() >= bytes { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> io::Result<()> {
         match &mut self.to {
-            Target::One(output) => output.write(&self.batch)?,
+            Target::One(output) => output.write(&mut self.batch)?,
             Target::Parts(parts) => parts.write(&self.batch)?,
         }
         self.batch.clear();
