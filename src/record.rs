@@ -49,6 +49,12 @@ impl Span {
         line.get(at..at + (self.len & !ESCAPED) as usize)
     }
 
+    /// The value in a line that is text; nothing if it still holds JSON escapes, or ends within a letter.
+    pub fn text_of(self, line: &str) -> Option<&str> {
+        let at = self.at as usize;
+        if self.is_escaped() { None } else { line.get(at..at + self.len as usize) }
+    }
+
     /// Where it begins; past any line where there is none.
     pub const fn at(self) -> usize {
         self.at as usize
@@ -208,38 +214,73 @@ impl<'a> Record<'a> {
     }
 
     /// An owned copy, for outputs that show every field of a connection's legs; `format` is the number of its format.
-    pub fn keep(&self, format: usize) -> Kept {
-        let filled = |(slot, span): (usize, &Span)| (!span.is_none()).then_some((slot as u8, *span));
-        let spans = self.spans.slots.iter().enumerate().filter_map(filled).collect();
-        Kept { line: self.line.into(), spans, doubtful: self.spans.doubtful, format }
+    pub fn keep(&self, format: u32) -> Kept {
+        let filled = || self.spans.slots.iter().enumerate().filter(|(_, span)| !span.is_none());
+        let mut bytes = Vec::with_capacity(self.line.len() + 1 + 5 * filled().count());
+        bytes.extend_from_slice(self.line);
+        bytes.push(self.spans.doubtful.into());
+        for (slot, span) in filled() {
+            bytes.push(slot as u8);
+            put(span.at, &mut bytes);
+            put(span.len.rotate_left(1), &mut bytes);
+        }
+        Kept { bytes: bytes.into(), line: self.line.len() as u32, format }
     }
 }
 
-/// A record that owns its line.
+/// A record that owns its line. Hundreds of thousands are kept, so it is one piece of memory.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    line: Box<[u8]>,
-    /// The slots that have a value: most are empty, and many records are kept.
-    spans: Box<[(u8, Span)]>,
-    doubtful: bool,
+    /// The line; whether it is doubtful; of each slot that has a value its number, where the value begins and how long it is.
+    pub bytes: Box<[u8]>,
+    /// How long the line is.
+    line: u32,
     /// The number of the format that read it, which knows what the extra slots mean.
-    pub format: usize,
+    pub format: u32,
 }
 
 impl Kept {
     /// The places of its fields.
     pub fn spans(&self) -> Spans {
-        let mut spans = Spans { doubtful: self.doubtful, ..Spans::default() };
-        for (slot, span) in &self.spans {
-            spans.set(*slot, *span);
+        let mut spans = Spans::default();
+        let Some([doubtful, rest @ ..]) = self.bytes.get(self.line as usize..) else { return spans };
+        spans.doubtful = *doubtful != 0;
+        let mut rest = rest;
+        while let [slot, behind @ ..] = rest {
+            rest = behind;
+            let (at, len) = (take(&mut rest), take(&mut rest).rotate_right(1));
+            spans.set(*slot, Span { at, len });
         }
         spans
     }
 
     /// The record, with [`Kept::spans`].
     pub fn record<'k>(&'k self, spans: &'k Spans) -> Record<'k> {
-        Record { line: &self.line, spans }
+        Record { line: self.bytes.get(..self.line as usize).unwrap_or_default(), spans }
     }
+}
+
+/// Writes a number in as few bytes as it needs, seven bits each.
+fn put(mut number: u32, bytes: &mut Vec<u8>) {
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Takes such a number off.
+fn take(bytes: &mut &[u8]) -> u32 {
+    let (mut number, mut shift) = (0, 0);
+    while let [byte, rest @ ..] = *bytes {
+        *bytes = rest;
+        number |= u32::from(byte & 0x7f) << shift;
+        shift += 7;
+        if *byte < 0x80 {
+            break;
+        }
+    }
+    number
 }
 
 /// Undoes JSON's escapes, as far as they are escapes: what is malformed is copied as it stands
@@ -314,6 +355,20 @@ mod tests {
         assert_eq!(plain(r"caf\u{e9} \u{1f600} \u{} \u{110000}\u{"), "café 😀 \\u{} \u{fffd}\\u{");
         assert_eq!(plain(r"\uffffff80"), "\u{ffff}ff80");
         assert_eq!(plain(r"\ud800x \u12 \q \"), "\u{fffd}x \\u12 \\q \\");
+    }
+
+    #[test]
+    fn what_is_kept_has_the_same_fields() {
+        let line = vec![b'x'; 70_000];
+        let mut spans = Spans { doubtful: true, ..Spans::default() };
+        spans.set(Field::RouteName as u8, Span::new(0, 0));
+        spans.set(Field::UserAgent as u8, Span::new(127, 255).escaped());
+        spans.set(Field::Path as u8, Span::new(300, 70_000));
+        spans.set(Field::COUNT as u8 + 3, Span::new(69_999, 70_000));
+        let kept = Record { line: &line, spans: &spans }.keep(7);
+        let again = kept.spans();
+        assert_eq!((again.slots, again.doubtful, kept.format), (spans.slots, true, 7));
+        assert_eq!(kept.record(&again).raw(Field::Path), Some(&line[300..]));
     }
 
     #[test]

@@ -310,9 +310,32 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
     let output = run(&["export", "--to", &name(&folder, "t.xyz"), STORY]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("--export-format"));
     assert!(!Path::new(&to).is_file(), "{to}");
-    let full = run(&["export", "--to", "/dev/full", "--export-format", "csv", STORY]);
-    assert_eq!(full.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&full.stderr).contains("/dev/full: "), "{:?}", full.stderr);
+    let parts = name(&folder, "parts");
+    let output = run(&["export", "--table", "legs", "--to", &parts, "--partition-by", "nothing", STORY]);
+    assert_eq!((output.status.code(), Path::new(&parts).exists()), (Some(2), false));
+    for form in ["csv", "parquet", "arrow", "arrow-stream", "ndjson"] {
+        let full = run(&["export", "--to", "/dev/full", "--export-format", form, STORY]);
+        let stderr = String::from_utf8_lossy(&full.stderr).into_owned();
+        assert_eq!(full.status.code(), Some(2), "{form}");
+        assert!(stderr.contains("/dev/full: No space left on device"), "{form}: {stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_trouble() {
+    for form in ["csv", "parquet", "arrow", "arrow-stream", "ndjson"] {
+        let mut child = logscan(&["export", "--to", "-", "--export-format", form])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let story = std::fs::read(crate::tool::path(STORY)).unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), &story).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{form}");
+    }
 }
 
 #[test]
@@ -387,23 +410,34 @@ fn every_column_is_in_the_schema_and_in_the_page() {
 
 #[test]
 fn connections_of_a_stream_are_written_before_it_ends() {
-    use std::io::{BufRead, BufReader, Write};
-    let mut child = logscan(&["export", "--to", "-", "--export-format", "ndjson"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    input.write_all(&std::fs::read(crate::tool::path(STORY)).unwrap()).unwrap();
-    let (told, tells) = std::sync::mpsc::channel();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        let _ = output.read_line(&mut line);
-        let _ = told.send(line);
-    });
-    let line = tells.recv_timeout(std::time::Duration::from_mins(1));
-    drop(input);
-    child.wait().unwrap();
-    assert!(line.unwrap().contains("\"pairing\""));
+    use std::io::{BufRead, BufReader, Read, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = name(&folder, "fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for to in ["-", &fifo] {
+        let mut child = logscan(&["export", "--to", to, "--export-format", "ndjson"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(&std::fs::read(crate::tool::path(STORY)).unwrap()).unwrap();
+        let (told, tells) = std::sync::mpsc::channel();
+        let stdout = child.stdout.take().unwrap();
+        let path = (to != "-").then(|| fifo.clone());
+        std::thread::spawn(move || {
+            let output: Box<dyn Read> = if path.is_none() {
+                Box::new(stdout)
+            } else {
+                Box::new(std::fs::File::open(path.unwrap_or_default()).unwrap())
+            };
+            let mut line = String::new();
+            let _ = BufReader::new(output).read_line(&mut line);
+            let _ = told.send(line);
+        });
+        let line = tells.recv_timeout(std::time::Duration::from_mins(1));
+        drop(input);
+        child.wait().unwrap();
+        assert!(line.unwrap().contains("\"pairing\""), "{to}");
+    }
 }

@@ -70,8 +70,9 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
     if arguments.files.is_empty() && io::stdin().is_terminal() {
         anyhow::bail!("no log to export: name files, or pipe one in");
     }
+    // Rows and columns are made by the threads that all share, unless the first run of the process has set them up already.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global();
     let wishes = wishes(arguments)?;
-    let to_stdout = arguments.to.as_os_str() == "-";
     let mut settings = Settings {
         expect: arguments.expect.as_deref().map(expectations).transpose()?,
         mesh: configuration(&arguments.mesh)?,
@@ -87,7 +88,10 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
     input.read(&mut pass, stop)?;
     let report = pass.finish(stop.load(Ordering::Relaxed))?;
     let code = ending(None, &report);
-    if report.interrupted && !to_stdout {
+    // What goes to a pipe is out already.
+    let to_file =
+        arguments.to.as_os_str() != "-" && arguments.to.metadata().map_or(true, |to| to.is_file() || to.is_dir());
+    if report.interrupted && to_file {
         notice("interrupted: nothing was written");
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -112,9 +116,6 @@ fn wishes(arguments: &Export) -> anyhow::Result<Vec<Wish>> {
         None => anyhow::bail!("--to {}: the name does not say the form; use --export-format", arguments.to.display()),
     };
     anyhow::ensure!(!arguments.csv_safe || form == Form::Csv, "--csv-safe is for CSV");
-    if folder {
-        std::fs::create_dir_all(&arguments.to).with_context(|| arguments.to.display().to_string())?;
-    }
     let parts: Vec<Key> = arguments.partition_by.iter().map(|name| Key::of(name)).collect();
     let several = tables.len() > 1;
     let wish = |table: Table| {
@@ -135,7 +136,11 @@ fn wishes(arguments: &Export) -> anyhow::Result<Vec<Wish>> {
             csv_safe: arguments.csv_safe,
         })
     };
-    tables.into_iter().map(wish).collect()
+    let wishes = tables.into_iter().map(wish).collect::<anyhow::Result<Vec<Wish>>>()?;
+    if folder && parts.is_empty() {
+        std::fs::create_dir_all(&arguments.to).with_context(|| arguments.to.display().to_string())?;
+    }
+    Ok(wishes)
 }
 
 fn place(to: &Path, table: Table, form: Form, folder: bool, parted: bool, several: bool) -> Place {

@@ -92,7 +92,7 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     let leg = ledger.leg(leg, scanned.scanner);
     ledger.line(&leg, || &block.bytes);
     let (Some(way), Some(format)) =
-        (ledger.ways().get(leg.way as usize).copied(), formats.list().get(shelved.record.format))
+        (ledger.ways().get(leg.way as usize).copied(), formats.list().get(shelved.record.format as usize))
     else {
         return Vec::new();
     };

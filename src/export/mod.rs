@@ -3,8 +3,9 @@
 //! Rows come while the input is read and leave in groups, so memory does not grow with the log. A file appears under its
 //! name when it is whole, or not at all.
 
+mod arrays;
 mod form;
-mod frame;
+mod parquet;
 mod partition;
 mod place;
 mod rows;
@@ -23,10 +24,12 @@ use writer::Output;
 use crate::filter::Filter;
 use crate::report::Report;
 use crate::sinks::Sink;
-use crate::table::{Batch, ConnectionRow, Row, Selection, Table};
+use crate::table::{Batch, Row, Selection, Table};
 
-/// Rows that are written at once: a row group of Parquet, a batch of Arrow.
-const GROUP: usize = 32 << 10;
+/// What is written at once, a batch of Arrow: so many rows, or so many bytes if rows are long.
+const BATCH: (usize, usize) = (16 << 10, 8 << 20);
+/// A row group of Parquet. Its file says something about every group, so groups are large.
+const ROW_GROUP: (usize, usize) = (128 << 10, 16 << 20);
 
 /// One table and where it goes.
 #[derive(Debug)]
@@ -95,14 +98,18 @@ impl Open {
         Ok(())
     }
 
-    /// Writes the rows that wait if they are a group.
+    /// Writes the rows that wait if they are enough.
     fn full(&mut self) -> io::Result<()> {
-        if self.batch.rows() >= GROUP { self.write() } else { Ok(()) }
+        let (rows, bytes) = match &self.to {
+            Target::One(output) if output.form() == Form::Parquet => ROW_GROUP,
+            _ => BATCH,
+        };
+        if self.batch.rows() >= rows || self.batch.bytes() >= bytes { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> io::Result<()> {
         match &mut self.to {
-            Target::One(output) => output.write(&self.batch)?,
+            Target::One(output) => output.write(&mut self.batch)?,
             Target::Parts(parts) => parts.write(&self.batch)?,
         }
         self.batch.clear();
@@ -136,12 +143,15 @@ impl Sink for Export {
         open.full()
     }
 
-    fn wants_rows(&self) -> bool {
-        self.tables.iter().any(|open| open.selection.table == Table::Connections)
+    fn wants_rows(&self) -> Option<(&Selection, Option<&Filter>)> {
+        let connections = self.tables.iter().find(|open| open.selection.table == Table::Connections)?;
+        Some((&connections.selection, connections.filter.as_ref()))
     }
 
-    fn row(&mut self, row: &ConnectionRow<'_>) -> io::Result<()> {
-        self.table(Table::Connections).map_or(Ok(()), |open| open.add(row))
+    fn rows(&mut self, rows: &Batch) -> io::Result<()> {
+        let Some(open) = self.table(Table::Connections) else { return Ok(()) };
+        open.batch.append(rows, |_| true);
+        open.full()
     }
 
     fn finish(&mut self, report: &Report) -> io::Result<()> {

@@ -8,7 +8,6 @@ use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::GROUP;
 use super::form::Form;
 use super::place::{Place, at};
 use super::writer::Output;
@@ -17,8 +16,8 @@ use crate::table::{Batch, Cell, Column, Kind, Selection};
 
 /// How many files are open at a time; past it the one that was written to the longest ago ends.
 const OPEN: usize = 64;
-/// How many rows wait in all parts together; past it the part with the most rows writes them.
-const WAITING: usize = 2 * GROUP;
+/// How many bytes of rows wait in all parts together; past it the part with the most writes them.
+const WAITING: usize = 32 << 20;
 
 /// What a table is parted by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +65,7 @@ pub(super) struct Partitions {
     form: Form,
     csv_safe: bool,
     parts: BTreeMap<String, Part>,
-    /// Rows that wait in all parts.
+    /// Bytes of rows that wait in all parts.
     waiting: usize,
     /// How many groups were written: the age of parts is told by it.
     written: u64,
@@ -93,7 +92,6 @@ impl Partitions {
         keys: &[Key],
     ) -> io::Result<Partitions> {
         let Place::Path(folder) = to else { return Err(io::Error::other("parts need a folder to lie in")) };
-        std::fs::create_dir_all(folder).map_err(at(folder))?;
         let find = |name: &str, kind: Kind| {
             let found = selection.columns.iter().position(|column| column.name == name && column.kind == kind);
             let what = if kind == Kind::Time { "instants" } else { "text" };
@@ -114,6 +112,7 @@ impl Partitions {
             return Err(io::Error::other("every column is a key: nothing is left to write"));
         }
         let kept = Selection::of(selection.table, &names).map_err(io::Error::other)?;
+        std::fs::create_dir_all(folder).map_err(at(folder))?;
         let hidden = tempfile::Builder::new().prefix(".logscan-").tempdir_in(folder).map_err(at(folder))?;
         Ok(Partitions {
             selection: selection.clone(),
@@ -140,14 +139,15 @@ impl Partitions {
             if part.batch.width() == 0 {
                 part.batch = self.kept.batch();
             }
+            self.waiting -= part.batch.bytes();
             part.batch.take(batch, &rows, |number| {
                 let name = &self.kept.columns[number].name;
                 self.selection.columns.iter().position(|column| column.name == *name).unwrap_or_default()
             });
-            self.waiting += rows.len();
+            self.waiting += part.batch.bytes();
         }
         while self.waiting > WAITING {
-            let largest = self.parts.iter().max_by_key(|(_, part)| part.batch.rows()).map(|(path, _)| path.clone());
+            let largest = self.parts.iter().max_by_key(|(_, part)| part.batch.bytes()).map(|(path, _)| path.clone());
             let Some(path) = largest else { break };
             self.group(&path)?;
         }
@@ -192,10 +192,8 @@ impl Partitions {
                 empty.insert(Output::create(&self.kept, Place::Path(file), self.form, self.csv_safe)?)
             }
         };
-        output.write(&part.batch)?;
-        self.waiting -= part.batch.rows();
-        part.batch.clear();
-        Ok(())
+        self.waiting -= part.batch.bytes();
+        output.write(&mut std::mem::take(&mut part.batch))
     }
 
     /// Ends the file that was written to the longest ago, if too many are open for one more.

@@ -58,6 +58,11 @@ impl Opened {
         Ok(Opened::Named(file, temporary, path.clone()))
     }
 
+    /// Whether what was written can be read at once.
+    pub(super) fn is_read_along(&self) -> bool {
+        matches!(self, Opened::Stdout(_) | Opened::Device(_))
+    }
+
     /// Gives a file its name, all at once; what had the name is gone then.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.flush()?;

@@ -1,18 +1,21 @@
 //! Writers of the forms, group by group.
 
 use std::io::{self, BufWriter, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polars::io::csv::write::{BatchedWriter as Csv, CsvWriter};
 use polars::io::json::BatchedWriter as Ndjson;
-use polars::io::parquet::write::{BatchedWriter as Parquet, KeyValueMetadata, ParquetWriter};
-use polars::prelude::{CompatLevel, DataFrame, PolarsError, SchemaExt, SerWriter};
-use polars_arrow::datatypes::{ArrowSchemaRef, Metadata};
+use polars::prelude::{
+    Column, CompatLevel, DataFrame, PlSmallStr, PolarsError, PolarsResult, SchemaExt, SerWriter, Series,
+};
+use polars_arrow::array::Array;
+use polars_arrow::datatypes::Metadata;
 use polars_arrow::io::ipc::write::{FileWriter, StreamWriter, WriteOptions};
-use polars_parquet::write::schema_to_metadata_key;
+use polars_arrow::record_batch::RecordBatchT;
 
+use super::arrays::{Style, array, schema};
 use super::form::Form;
-use super::frame::{Style, frame, schema};
+use super::parquet::Parquet;
 use super::place::{Opened, Place, at};
 use crate::table::{Batch, Selection, VERSION};
 
@@ -21,35 +24,54 @@ pub(super) struct Output {
     selection: Selection,
     style: Style,
     form: Form,
+    /// Whether somebody may read what was written so far.
+    is_stream: bool,
     place: Place,
     writer: Writer,
+    shared: Shared,
 }
 
 type Out = BufWriter<Opened>;
 
 enum Writer {
-    Csv(Csv<Shared>, Shared),
-    Parquet(Box<Parquet<Shared>>, Shared),
-    Arrow(Box<FileWriter<Shared>>, Shared),
-    ArrowStream(StreamWriter<Shared>, Shared),
-    Ndjson(Ndjson<Shared>, Shared),
+    Csv(Csv<Shared>),
+    Parquet(Box<Parquet<Shared>>),
+    Arrow(Box<FileWriter<Shared>>),
+    ArrowStream(StreamWriter<Shared>),
+    Ndjson(Ndjson<Shared>),
 }
 
-/// The output, which polars' writers do not give back.
+/// The output, which polars' writers do not give back; and why it failed, which they tell in words of their own.
 #[derive(Clone)]
-struct Shared(Arc<std::sync::Mutex<Option<Out>>>);
+struct Shared(Arc<Mutex<(Option<Out>, Option<io::Error>)>>);
 
 impl Shared {
+    fn new(out: Out) -> Shared {
+        Shared(Arc::new(Mutex::new((Some(out), None))))
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Out) -> io::Result<T>) -> io::Result<T> {
-        let mut out = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        out.as_mut().map_or_else(|| Err(io::Error::other("is closed")), work)
+        let mut shared = self.lock();
+        let Some(out) = &mut shared.0 else { return Err(io::Error::other("is closed")) };
+        work(out).inspect_err(|error| {
+            let again = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            shared.1.get_or_insert(again);
+        })
     }
 
     /// The output, for good.
     fn take(&self) -> io::Result<Opened> {
-        let out = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let out = out.ok_or_else(|| io::Error::other("is closed"))?;
+        let out = self.lock().0.take().ok_or_else(|| io::Error::other("is closed"))?;
         out.into_inner().map_err(io::IntoInnerError::into_error)
+    }
+
+    /// An error of polars as that of the output, if it is one.
+    fn error(&self, error: PolarsError) -> io::Error {
+        self.lock().1.take().unwrap_or_else(|| io::Error::other(error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Option<Out>, Option<io::Error>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,40 +95,37 @@ fn about(selection: &Selection) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Polars' errors, as those of the output that they are.
-fn io_error(error: PolarsError) -> io::Error {
-    match error {
-        PolarsError::IO { error, .. } => io::Error::new(error.kind(), error),
-        other => io::Error::other(other),
-    }
-}
-
 impl Output {
     pub(super) fn create(selection: &Selection, place: Place, form: Form, csv_safe: bool) -> io::Result<Output> {
         let text = matches!(form, Form::Csv | Form::Ndjson);
-        let style = Style { times_as_text: text, disarmed: csv_safe && form == Form::Csv };
+        let style = Style { times_as_text: text, disarmed: csv_safe && form == Form::Csv, by_number: false };
         let opened = Opened::create(&place)?;
-        let shared = Shared(Arc::new(std::sync::Mutex::new(Some(BufWriter::with_capacity(256 << 10, opened)))));
-        let writer = Writer::new(form, selection, style, shared).map_err(io_error)?;
-        Ok(Output { selection: selection.clone(), style, form, place, writer })
+        let is_stream = form.is_stream() && opened.is_read_along();
+        let shared = Shared::new(BufWriter::with_capacity(256 << 10, opened));
+        let writer = Writer::new(form, selection, style, shared.clone()).map_err(|error| shared.error(error))?;
+        Ok(Output { selection: selection.clone(), style, form, is_stream, place, writer, shared })
     }
 
     /// Whether somebody may read what was written so far.
     pub(super) fn is_stream(&self) -> bool {
-        self.form.is_stream() && self.place == Place::Stdout
+        self.is_stream
     }
 
-    pub(super) fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        let frame = frame(&self.selection, batch, self.style).map_err(io_error)?;
-        let written = self.writer.write(&frame).map_err(io_error);
-        let flushed = if self.is_stream() { self.writer.shared().with(Write::flush) } else { Ok(()) };
+    /// As what it is written.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(super) fn write(&mut self, batch: &mut Batch) -> io::Result<()> {
+        let written = self.writer.write(&self.selection, batch, self.style).map_err(|error| self.shared.error(error));
+        let flushed = if self.is_stream { self.shared.with(Write::flush) } else { Ok(()) };
         written.and(flushed).map_err(|error| self.named(error))
     }
 
     /// Ends the file and gives it its name.
     pub(super) fn finish(mut self) -> io::Result<()> {
-        let ended = self.writer.finish().map_err(io_error);
-        let opened = ended.and_then(|()| self.writer.shared().take()).map_err(|error| self.named(error))?;
+        let ended = self.writer.finish().map_err(|error| self.shared.error(error));
+        let opened = ended.and_then(|()| self.shared.take()).map_err(|error| self.named(error))?;
         opened.finish()
     }
 
@@ -118,75 +137,76 @@ impl Output {
     }
 }
 
+/// The rows as arrays, with the names of their columns.
+fn arrays(selection: &Selection, batch: &mut Batch, style: Style) -> PolarsResult<Vec<(PlSmallStr, Box<dyn Array>)>> {
+    let rows = batch.rows();
+    let columns = selection.columns.iter().zip(batch.columns());
+    let array = |(column, values): (&crate::table::Column, _)| {
+        Ok((PlSmallStr::from_str(&column.name), array(column.kind, values, rows, style)?))
+    };
+    columns.map(array).collect()
+}
+
+fn frame(selection: &Selection, batch: &mut Batch, style: Style) -> PolarsResult<DataFrame> {
+    let rows = batch.rows();
+    let arrays = arrays(selection, batch, style)?.into_iter();
+    let columns =
+        arrays.map(|array| Series::try_from(array).map(Column::from)).collect::<PolarsResult<Vec<Column>>>()?;
+    DataFrame::new(rows, columns)
+}
+
+fn record_batch(selection: &Selection, batch: &mut Batch, style: Style) -> PolarsResult<RecordBatchT<Box<dyn Array>>> {
+    let (rows, schema) = (batch.rows(), schema(selection, style).to_arrow(CompatLevel::oldest()));
+    let arrays = arrays(selection, batch, style)?.into_iter().map(|(_, array)| array).collect();
+    RecordBatchT::try_new(rows, Arc::new(schema), arrays)
+}
+
 impl Writer {
-    fn new(form: Form, selection: &Selection, style: Style, shared: Shared) -> Result<Writer, PolarsError> {
+    fn new(form: Form, selection: &Selection, style: Style, out: Shared) -> PolarsResult<Writer> {
         let schema = schema(selection, style);
         // Strings as every reader knows them: views came to pyarrow with its version 15.
-        let arrow = || -> ArrowSchemaRef { Arc::new(schema.to_arrow(CompatLevel::oldest())) };
+        let arrow = schema.to_arrow(CompatLevel::oldest());
         let metadata =
             || -> Metadata { about(selection).map(|(key, value)| (key.into(), value.into())).into_iter().collect() };
-        let out = shared.clone();
         Ok(match form {
             Form::Csv => {
                 let writer = CsvWriter::new(out).with_line_terminator("\r\n".into());
-                Writer::Csv(writer.batched(&schema)?, shared)
+                Writer::Csv(writer.batched(&schema)?)
             }
-            Form::Parquet => {
-                let mut known: Vec<(String, String)> =
-                    about(selection).map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-                let key = schema_to_metadata_key(&arrow());
-                known.push((key.key, key.value.unwrap_or_default()));
-                let metadata = Some(KeyValueMetadata::from_static(known));
-                let writer = ParquetWriter::new(out).with_key_value_metadata(metadata);
-                Writer::Parquet(Box::new(writer.batched(&schema)?), shared)
-            }
+            Form::Parquet => Writer::Parquet(Box::new(Parquet::create(out, arrow, &about(selection))?)),
             Form::Arrow => {
-                let mut writer = FileWriter::new(out, arrow(), None, WriteOptions { compression: None });
+                let mut writer = FileWriter::new(out, Arc::new(arrow), None, WriteOptions { compression: None });
                 writer.set_custom_schema_metadata(Arc::new(metadata()));
                 writer.start()?;
-                Writer::Arrow(Box::new(writer), shared)
+                Writer::Arrow(Box::new(writer))
             }
             Form::ArrowStream => {
                 let mut writer = StreamWriter::new(out, WriteOptions { compression: None });
                 writer.set_custom_schema_metadata(Arc::new(metadata()));
-                writer.start(&arrow(), None)?;
-                Writer::ArrowStream(writer, shared)
+                writer.start(&arrow, None)?;
+                Writer::ArrowStream(writer)
             }
-            Form::Ndjson => Writer::Ndjson(Ndjson::new(out), shared),
+            Form::Ndjson => Writer::Ndjson(Ndjson::new(out)),
         })
     }
 
-    fn write(&mut self, frame: &DataFrame) -> Result<(), PolarsError> {
+    fn write(&mut self, selection: &Selection, batch: &mut Batch, style: Style) -> PolarsResult<()> {
         match self {
-            Writer::Csv(writer, _) => writer.write_batch(frame),
-            Writer::Parquet(writer, _) => writer.write_batch(frame),
-            Writer::Arrow(writer, _) => {
-                frame.iter_chunks(CompatLevel::oldest(), true).try_for_each(|batch| writer.write(&batch, None))
-            }
-            Writer::ArrowStream(writer, _) => {
-                frame.iter_chunks(CompatLevel::oldest(), true).try_for_each(|batch| writer.write(&batch, None))
-            }
-            Writer::Ndjson(writer, _) => writer.write_batch(frame),
+            Writer::Csv(writer) => writer.write_batch(&frame(selection, batch, style)?),
+            Writer::Parquet(writer) => writer.write(selection, batch),
+            Writer::Arrow(writer) => writer.write(&record_batch(selection, batch, style)?, None),
+            Writer::ArrowStream(writer) => writer.write(&record_batch(selection, batch, style)?, None),
+            Writer::Ndjson(writer) => writer.write_batch(&frame(selection, batch, style)?),
         }
     }
 
-    fn finish(&mut self) -> Result<(), PolarsError> {
+    fn finish(&mut self) -> PolarsResult<()> {
         match self {
-            Writer::Csv(writer, _) => writer.finish(),
-            Writer::Parquet(writer, _) => writer.finish().map(drop),
-            Writer::Arrow(writer, _) => writer.finish(),
-            Writer::ArrowStream(writer, _) => writer.finish(),
-            Writer::Ndjson(..) => Ok(()),
-        }
-    }
-
-    fn shared(&self) -> &Shared {
-        match self {
-            Writer::Csv(_, shared)
-            | Writer::Parquet(_, shared)
-            | Writer::Arrow(_, shared)
-            | Writer::ArrowStream(_, shared)
-            | Writer::Ndjson(_, shared) => shared,
+            Writer::Csv(writer) => writer.finish(),
+            Writer::Parquet(writer) => writer.finish().map(drop),
+            Writer::Arrow(writer) => writer.finish(),
+            Writer::ArrowStream(writer) => writer.finish(),
+            Writer::Ndjson(_) => Ok(()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What waits while a connection is open: lines that will be shown, and what the pairer closes.
 
 use super::Ledger;
+use super::cells::{Cells, Place};
 use crate::leg::Leg;
 use crate::pair::{Closed, Connection};
 use crate::scan::Shelved;
@@ -66,7 +67,7 @@ impl Closing {
 
 /// What is held of a leg that waits.
 pub(super) struct Held {
-    /// Its line with all its fields, if it is to be shown.
+    /// Its line with all its fields, if it is to be shown. While it waits its bytes lie elsewhere.
     pub(super) record: Option<Shelved>,
     /// Its whole text, if it is only counted once it is known to be wanted.
     pub(super) text: Option<Box<[u8]>>,
@@ -77,29 +78,34 @@ pub(super) struct Held {
 /// Lines of legs that wait, by number; numbers are used again.
 #[derive(Default)]
 pub(super) struct Slab {
-    places: Vec<Option<Held>>,
+    places: Vec<Option<(Held, Option<Place>)>>,
     free: Vec<u32>,
+    bytes: Cells,
 }
 
 impl Slab {
-    pub(super) fn put(&mut self, held: Held) -> u32 {
+    pub(super) fn put(&mut self, mut held: Held) -> u32 {
+        let bytes = held.record.as_mut().map(|line| std::mem::take(&mut line.record.bytes));
+        let held = Some((held, bytes.map(|bytes| self.bytes.put(&bytes))));
         if let Some(place) = self.free.pop() {
-            self.places[place as usize] = Some(held);
+            self.places[place as usize] = held;
             return place;
         }
-        self.places.push(Some(held));
+        self.places.push(held);
         self.places.len() as u32 - 1
     }
 
+    /// What is held, without the bytes of its record.
     pub(super) fn get(&self, number: u32) -> Option<&Held> {
-        self.places.get(number as usize)?.as_ref()
+        self.places.get(number as usize)?.as_ref().map(|(held, _)| held)
     }
 
     pub(super) fn take(&mut self, number: u32) -> Option<Held> {
-        let held = self.places.get_mut(number as usize)?.take();
-        if held.is_some() {
-            self.free.push(number);
+        let (mut held, place) = self.places.get_mut(number as usize)?.take()?;
+        self.free.push(number);
+        if let (Some(line), Some(place)) = (&mut held.record, place) {
+            line.record.bytes = self.bytes.take(place);
         }
-        held
+        Some(held)
     }
 }

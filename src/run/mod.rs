@@ -4,6 +4,7 @@
 //! give the same result for the same bytes.
 
 pub mod batch;
+mod cells;
 mod held;
 pub mod live;
 mod saved;
@@ -131,7 +132,7 @@ impl<'s> Pass<'s> {
     /// An empty pass.
     pub fn new(settings: &'s Settings, sink: Box<dyn Sink + 's>) -> Pass<'s> {
         let pairs = sink.wants_pairs();
-        let show = sink.wants_connections() || sink.wants_rows();
+        let show = sink.wants_connections() || sink.wants_rows().is_some();
         let mut ledger = Ledger::default();
         // What nobody expects may be traffic on which nothing went wrong.
         ledger.least = u8::from(settings.expect.is_some());
@@ -236,7 +237,8 @@ impl<'s> Pass<'s> {
         closing.count();
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
         // Rows are told little beyond themselves, so they wait less.
-        let most = if self.sink.wants_rows() { self.settings.pairing.hold / 4 } else { self.settings.pairing.hold };
+        let most =
+            if self.sink.wants_rows().is_some() { self.settings.pairing.hold / 4 } else { self.settings.pairing.hold };
         if closing.connections.len() >= most { self.show() } else { Ok(()) }
     }
 

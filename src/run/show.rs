@@ -1,11 +1,11 @@
 //! Connections that are closed, as outputs want them: as objects, or as rows of their table.
 
-use std::cell::OnceCell;
 use std::io;
 
+use rayon::prelude::*;
 use serde_json::Value;
 
-use super::Pass;
+use super::{Judged, Pass};
 use crate::claims;
 use crate::cluster::Cluster;
 use crate::format::Formats;
@@ -14,11 +14,32 @@ use crate::leg::{Leg, Protocol, Side};
 use crate::names::{Sym, workload};
 use crate::pair::{self, Connection};
 use crate::record::{Kept, Spans};
-use crate::replay::Prediction;
+use crate::replay::{Prediction, Replayed};
 use crate::report::{Inputs, Shown};
 use crate::scan::Shelved;
 use crate::sinks::leg_object;
-use crate::table::{ConnectionRow, Known, LegRow};
+use crate::table::{Apart, Batch, ConnectionRow, Known, LegRow};
+
+/// How many connections become rows together, and how many of them on one thread.
+const TOGETHER: usize = 4096;
+const SIDE_BY_SIDE: usize = 512;
+
+/// A connection and the lines that were kept of it.
+struct Lines<'c> {
+    closed: &'c Connection,
+    /// The client's leg, the server's.
+    legs: [Option<(Leg, Shelved)>; 2],
+}
+
+/// What the run has learned so far, for threads to share.
+#[derive(Clone, Copy)]
+struct Learned<'p> {
+    judged: Option<&'p Judged>,
+    replayed: Option<&'p Replayed<'p>>,
+    ledger: &'p Ledger,
+    inputs: &'p Inputs,
+    formats: &'p Formats,
+}
 
 impl Pass<'_> {
     /// Shows the connections that are closed.
@@ -31,11 +52,11 @@ impl Pass<'_> {
         closed.sort_unstable_by_key(|connection| {
             connection.leading().map(|leg| (leg.end(), leg.order(), connection.inbound.map(|leg| leg.origin)))
         });
+        if let Some((selection, _)) = self.sink.wants_rows() {
+            let mut room = vec![selection.batch(); TOGETHER / SIDE_BY_SIDE];
+            return closed.chunks(TOGETHER).try_for_each(|some| self.rows(some, &mut room));
+        }
         for connection in closed {
-            if self.sink.wants_rows() {
-                self.row(&connection)?;
-                continue;
-            }
             let shown = self.shown(&connection);
             let shown = match &mut self.redactor {
                 Some(redactor) => redactor.shown(shown),
@@ -47,79 +68,48 @@ impl Pass<'_> {
     }
 
     fn shown(&mut self, connection: &Connection) -> Shown {
-        let (findings, unpaired) = self.told(connection);
+        let (findings, unpaired) = self.learned().told(connection);
         Shown {
             outbound: connection.outbound.map(|leg| self.leg(&leg)),
             inbound: connection.inbound.map(|leg| self.leg(&leg)),
             matched_by: connection.matched.map(pair::Match::name),
             unpaired,
-            prediction: self.prediction(connection),
+            prediction: self.learned().prediction(connection),
             findings,
         }
     }
 
-    /// The names of the findings that a connection belongs to, and why it has one leg only.
-    fn told(&self, connection: &Connection) -> (Vec<&'static str>, Option<&'static str>) {
-        let Some((_, _, judged)) = &self.judged else { return Default::default() };
-        let legs = [connection.outbound, connection.inbound].into_iter().flatten();
-        let mut findings: Vec<&'static str> =
-            legs.flat_map(|leg| judged.names.get(leg.way as usize).into_iter().flatten().copied()).collect();
-        findings.sort_unstable();
-        findings.dedup();
-        let ledger = &self.closing.ledger;
-        let alone = connection.leading().filter(|_| connection.matched.is_none());
-        let why = |leg: Leg| judged.topology.why_alone(&ledger.ways()[leg.way as usize], leg.other(), &ledger.names);
-        (findings, alone.map(|leg| why(leg).name()))
-    }
-
-    /// What the configuration says of it, by the leg that tells.
-    fn prediction(&self, connection: &Connection) -> Option<Prediction> {
-        self.replayed.as_ref()?.prediction(connection.leading()?.way)
-    }
-
-    /// Shows a connection as a row.
-    fn row(&mut self, connection: &Connection) -> io::Result<()> {
-        let (findings, unpaired) = self.told(connection);
-        let predicted = self.prediction(connection);
-        let mut held = |leg: Option<Leg>| {
-            let line = self.closing.held.take(leg?.kept)?.record?;
-            Some((leg?, line.record.spans(), line))
-        };
-        let (outbound, inbound) = (held(connection.outbound), held(connection.inbound));
-        let known = Known {
-            matched_by: connection.matched.map(pair::Match::name),
-            unpaired,
-            prediction: predicted.as_ref().map(|predicted| predicted.prediction),
-            predicted_cluster: predicted.and_then(|predicted| predicted.predicted_cluster).unwrap_or_default(),
-            findings: findings.join(","),
-            ..connection.leading().map(|leg| self.known(&leg)).unwrap_or_default()
-        };
-        let Pass { closing, inputs, settings, sink, .. } = self;
-        let row = |held| leg_row(held, &closing.ledger, inputs, &settings.formats);
-        let (outbound, inbound) = (outbound.as_ref().map(row), inbound.as_ref().map(row));
-        sink.row(&ConnectionRow { outbound, inbound, known })
-    }
-
-    /// Who called what, by the leg that tells.
-    fn known(&self, leg: &Leg) -> Known {
-        let Some((_, _, judged)) = &self.judged else { return Known::default() };
-        let (ledger, topology) = (&self.closing.ledger, &judged.topology);
-        let way = &ledger.ways()[leg.way as usize];
-        let destinations = claims::destinations(ledger, topology, way);
-        let cluster = Cluster::read(ledger.names.get(way.cluster));
-        // HTTP goes by its host, so the cluster is the destination.
-        let other = destinations.first().filter(|service| {
-            leg.side == Side::Outbound && leg.protocol == Protocol::Tcp && service.as_bytes() != cluster.host
+    /// Shows connections as rows, which are made side by side.
+    fn rows(&mut self, closed: &[Connection], room: &mut [Batch]) -> io::Result<()> {
+        let mut line = |leg: Option<Leg>| Some((leg?, self.closing.held.take(leg?.kept)?.record?));
+        let closed: Vec<Lines> =
+            closed.iter().map(|closed| Lines { closed, legs: [line(closed.outbound), line(closed.inbound)] }).collect();
+        let Some((selection, filter)) = self.sink.wants_rows() else { return Ok(()) };
+        let learned = self.learned();
+        let wanted = |row: &ConnectionRow<'_>| filter.is_none_or(|filter| filter.takes(row));
+        closed.par_chunks(SIDE_BY_SIDE).zip(&mut *room).for_each(|(closed, batch)| {
+            for lines in closed {
+                learned.row(lines, |row| {
+                    if wanted(row) {
+                        batch.add(selection, row);
+                    }
+                });
+            }
         });
-        Known {
-            source_workload: match leg.side {
-                Side::Outbound | Side::Gateway => claims::source(ledger, topology, way),
-                Side::Inbound | Side::Unknown => claims::workload_at(ledger, topology, leg.peer.ip())
-                    .unwrap_or_else(|| leg.peer.ip().show(&ledger.names).to_string()),
-            },
-            expected_cluster: other.map_or(String::new(), |host| format!("outbound|{}||{host}", way.dest.port())),
-            destination: destinations.into_iter().next().unwrap_or_else(|| way.dest.show(&ledger.names).to_string()),
-            ..Known::default()
+        for batch in room {
+            self.sink.rows(batch)?;
+            batch.clear();
+        }
+        Ok(())
+    }
+
+    fn learned(&self) -> Learned<'_> {
+        Learned {
+            judged: self.judged.as_ref().map(|(_, _, judged)| judged),
+            replayed: self.replayed.as_ref(),
+            ledger: &self.closing.ledger,
+            inputs: &self.inputs,
+            formats: &self.settings.formats,
         }
     }
 
@@ -127,7 +117,7 @@ impl Pass<'_> {
         let way = self.closing.ledger.ways()[leg.way as usize];
         let kept = self.closing.held.take(leg.kept).and_then(|held| held.record);
         let extras = |kept: &Kept| {
-            let format = self.settings.formats.list().get(kept.format);
+            let format = self.settings.formats.list().get(kept.format as usize);
             format.map_or(&[][..], |format| &format.extras)
         };
         let object = |kept: &Kept, extras: &[String]| leg_object(&kept.record(&kept.spans()), extras);
@@ -147,29 +137,88 @@ impl Pass<'_> {
     }
 }
 
-fn leg_row<'r>(
-    (leg, spans, line): &'r (Leg, Spans, Shelved),
-    ledger: &'r Ledger,
-    inputs: &'r Inputs,
-    formats: &'r Formats,
-) -> LegRow<'r> {
-    let names = &ledger.names;
-    let format = formats.list().get(line.record.format);
-    LegRow {
-        record: line.record.record(spans),
-        extras: format.map_or(&[], |format| &format.extras),
-        format: format.map_or("", |format| &format.name),
-        start: leg.start,
-        end: leg.end(),
-        side: leg.side,
-        source: inputs.name(leg.origin.source),
-        line: leg.origin.line,
-        namespace: names.get(ledger.ways()[leg.way as usize].namespace),
-        pod: names.get(line.pod),
-        container: names.get(line.container),
-        node: names.get(line.node),
-        workload: workload(names.get(line.pod)),
-        arrived: line.arrived,
-        cluster: OnceCell::new(),
+impl Learned<'_> {
+    /// The names of the findings that a connection belongs to, and why it has one leg only.
+    fn told(&self, connection: &Connection) -> (Vec<&'static str>, Option<&'static str>) {
+        let Some(judged) = self.judged else { return Default::default() };
+        let legs = [connection.outbound, connection.inbound].into_iter().flatten();
+        let mut findings: Vec<&'static str> =
+            legs.flat_map(|leg| judged.names.get(leg.way as usize).into_iter().flatten().copied()).collect();
+        findings.sort_unstable();
+        findings.dedup();
+        let ledger = self.ledger;
+        let alone = connection.leading().filter(|_| connection.matched.is_none());
+        let why = |leg: Leg| judged.topology.why_alone(&ledger.ways()[leg.way as usize], leg.other(), &ledger.names);
+        (findings, alone.map(|leg| why(leg).name()))
+    }
+
+    /// What the configuration says of it, by the leg that tells.
+    fn prediction(&self, connection: &Connection) -> Option<Prediction> {
+        self.replayed?.prediction(connection.leading()?.way)
+    }
+
+    /// Who called what, by the leg that tells.
+    fn known(&self, leg: &Leg) -> Known {
+        let Some(judged) = self.judged else { return Known::default() };
+        let (ledger, topology) = (self.ledger, &judged.topology);
+        let way = &ledger.ways()[leg.way as usize];
+        let destinations = claims::destinations(ledger, topology, way);
+        let cluster = Cluster::read(ledger.names.get(way.cluster));
+        // HTTP goes by its host, so the cluster is the destination.
+        let other = destinations.first().filter(|service| {
+            leg.side == Side::Outbound && leg.protocol == Protocol::Tcp && service.as_bytes() != cluster.host
+        });
+        Known {
+            source_workload: match leg.side {
+                Side::Outbound | Side::Gateway => claims::source(ledger, topology, way),
+                Side::Inbound | Side::Unknown => claims::workload_at(ledger, topology, leg.peer.ip())
+                    .unwrap_or_else(|| leg.peer.ip().show(&ledger.names).to_string()),
+            },
+            expected_cluster: other.map_or(String::new(), |host| format!("outbound|{}||{host}", way.dest.port())),
+            destination: destinations.into_iter().next().unwrap_or_else(|| way.dest.show(&ledger.names).to_string()),
+            ..Known::default()
+        }
+    }
+
+    /// A connection as a row, which lives as long as `add` looks at it.
+    fn row(&self, lines: &Lines<'_>, add: impl FnOnce(&ConnectionRow<'_>)) {
+        let (findings, unpaired) = self.told(lines.closed);
+        let predicted = self.prediction(lines.closed);
+        let known = Known {
+            matched_by: lines.closed.matched.map(pair::Match::name),
+            unpaired,
+            prediction: predicted.as_ref().map(|predicted| predicted.prediction),
+            predicted_cluster: predicted.and_then(|predicted| predicted.predicted_cluster).unwrap_or_default(),
+            findings: findings.join(","),
+            ..lines.closed.leading().map(|leg| self.known(&leg)).unwrap_or_default()
+        };
+        let spans = [0, 1].map(|number| lines.legs[number].as_ref().map(|(_, line)| line.record.spans()));
+        let row = |number: usize| {
+            let (leg, line) = lines.legs[number].as_ref()?;
+            Some(self.leg_row(leg, line, spans[number].as_ref()?))
+        };
+        add(&ConnectionRow { outbound: row(0), inbound: row(1), known });
+    }
+
+    fn leg_row<'r>(&'r self, leg: &Leg, line: &'r Shelved, spans: &'r Spans) -> LegRow<'r> {
+        let names = &self.ledger.names;
+        let format = self.formats.list().get(line.record.format as usize);
+        LegRow {
+            record: line.record.record(spans),
+            extras: format.map_or(&[], |format| &format.extras),
+            format: format.map_or("", |format| &format.name),
+            start: leg.start,
+            end: leg.end(),
+            side: leg.side,
+            source: self.inputs.name(leg.origin.source),
+            line: leg.origin.line,
+            namespace: names.get(self.ledger.ways()[leg.way as usize].namespace),
+            pod: names.get(line.pod),
+            container: names.get(line.container),
+            node: names.get(line.node),
+            workload: workload(names.get(line.pod)),
+            arrived: line.arrived,
+            apart: Apart::default(),
+        }
     }
 }

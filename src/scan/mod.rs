@@ -326,7 +326,7 @@ impl<'f> Scanner<'f> {
         self.ask(record, &wrapped, &leg, line);
         if self.options.keep {
             let Wrapped { pod, container, node, arrived, .. } = wrapped;
-            self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint) });
+            self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint as u32) });
         }
         self.out.legs.push(leg);
         self.out.lines.push(line.place);

@@ -1,13 +1,11 @@
 //! Rows of tables, made where the fields of a line still lie in its block; and which lines are wanted.
 
-use std::cell::OnceCell;
-
 use super::{Line, Scanner};
 use crate::filter::Filter;
 use crate::leg::Leg;
 use crate::record::Record;
 use crate::scan::unwrap::Wrapped;
-use crate::table::{Batch, LegRow, Selection};
+use crate::table::{Apart, Batch, LegRow, Selection};
 
 /// What is asked of every line.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +60,7 @@ impl Scanner<'_> {
             node: names.get(wrapped.node),
             workload: names.get(wrapped.workload),
             arrived: wrapped.arrived,
-            cluster: OnceCell::new(),
+            apart: Apart::default(),
         };
         let rows = &mut self.out.rows;
         if let Some(filter) = &asked.filter {

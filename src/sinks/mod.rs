@@ -12,8 +12,9 @@ mod text;
 
 use std::io::{self, Write};
 
+use crate::filter::Filter;
 use crate::report::{Report, Shown, Told};
-use crate::table::{Batch, ConnectionRow, Selection};
+use crate::table::{Batch, Selection};
 
 pub use check::Check;
 pub(crate) use clean::clean;
@@ -48,13 +49,13 @@ pub trait Sink {
         Ok(())
     }
 
-    /// Whether connections are to be shown as rows of their table, which costs a copy of every line.
-    fn wants_rows(&self) -> bool {
-        false
+    /// The columns of connections that are to be shown as rows of their table, and which rows; it costs a copy of every line.
+    fn wants_rows(&self) -> Option<(&Selection, Option<&Filter>)> {
+        None
     }
 
-    /// A connection that is closed, as a row.
-    fn row(&mut self, _row: &ConnectionRow<'_>) -> io::Result<()> {
+    /// Connections that are closed, as rows.
+    fn rows(&mut self, _rows: &Batch) -> io::Result<()> {
         Ok(())
     }
 

@@ -1,18 +1,13 @@
 //! `Batch`: rows as columns of values. What exports are made of, a few ten thousand rows at a time.
 
-use super::{Cell, Kind};
+use super::{Cell, Kind, Texts};
 use crate::field::value::Micros;
 
 /// The values of a column.
 #[derive(Clone, Debug)]
 pub enum Values {
-    /// All texts behind each other, and where each of them ends.
-    Text {
-        /// The texts.
-        text: String,
-        /// The end of each.
-        ends: Vec<usize>,
-    },
+    /// Texts.
+    Text(Texts),
     /// Numbers, and instants in microseconds; 0 where there is none.
     Number(Vec<i64>),
     /// True or false; false where there is none.
@@ -28,6 +23,9 @@ struct Column {
     there: Vec<bool>,
 }
 
+/// After so many rows it is looked at which texts repeat.
+const LOOKS: usize = 1024;
+
 /// Rows of a table.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -38,7 +36,7 @@ pub struct Batch {
 impl Column {
     fn new(kind: Kind) -> Column {
         let values = match kind {
-            Kind::Text => Values::Text { text: String::new(), ends: Vec::new() },
+            Kind::Text => Values::Text(Texts::default()),
             Kind::Whole | Kind::Small | Kind::Time => Values::Number(Vec::new()),
             Kind::Truth => Values::Truth(Vec::new()),
         };
@@ -52,7 +50,7 @@ impl Column {
         }
         self.there.resize(rows, false);
         match &mut self.values {
-            Values::Text { text, ends } => ends.resize(rows, text.len()),
+            Values::Text(texts) => texts.pad(rows),
             Values::Number(numbers) => numbers.resize(rows, 0),
             Values::Truth(truths) => truths.resize(rows, false),
         }
@@ -66,45 +64,52 @@ impl Column {
         self.fill(rows);
         self.there.extend_from_slice(&from.there);
         match (&mut self.values, &from.values) {
-            (Values::Text { text, ends }, Values::Text { text: more, ends: from }) => {
-                let base = text.len();
-                text.push_str(more);
-                ends.extend(from.iter().map(|end| base + end));
-            }
+            (Values::Text(to), Values::Text(texts)) => to.append(texts, &from.there),
             (Values::Number(to), Values::Number(from)) => to.extend_from_slice(from),
             (Values::Truth(to), Values::Truth(from)) => to.extend_from_slice(from),
             _ => debug_assert!(false, "columns of different kinds"),
         }
+        self.spread();
     }
 
     /// Adds some rows of another column of the same kind, behind `rows` rows.
     fn take(&mut self, from: &Column, taken: &[usize], rows: usize) {
-        if from.there.is_empty() {
-            return;
-        }
+        let is_there = |row: &usize| from.there.get(*row).copied().unwrap_or_default();
+        let Some(last) = taken.iter().rposition(is_there) else { return };
+        let taken = &taken[..=last];
         self.fill(rows);
-        for (place, row) in taken.iter().enumerate() {
-            if !from.there.get(*row).copied().unwrap_or_default() {
-                continue;
+        self.there.extend(taken.iter().map(is_there));
+        match (&mut self.values, &from.values) {
+            (Values::Text(to), Values::Text(texts)) => to.take(texts, taken.iter().copied(), &from.there),
+            (Values::Number(to), Values::Number(from)) => {
+                to.extend(taken.iter().map(|row| from.get(*row).unwrap_or(&0)));
             }
-            self.fill(rows + place);
-            self.there.push(true);
-            match (&mut self.values, &from.values) {
-                (Values::Text { text, ends }, Values::Text { text: more, ends: from }) => {
-                    text.push_str(&more[start(from, *row)..from[*row]]);
-                    ends.push(text.len());
-                }
-                (Values::Number(to), Values::Number(from)) => to.push(from[*row]),
-                (Values::Truth(to), Values::Truth(from)) => to.push(from[*row]),
-                _ => debug_assert!(false, "columns of different kinds"),
+            (Values::Truth(to), Values::Truth(from)) => {
+                to.extend(taken.iter().map(|row| from.get(*row).unwrap_or(&false)));
             }
+            _ => debug_assert!(false, "columns of different kinds"),
+        }
+        self.spread();
+    }
+
+    /// Lets texts go without numbers where these are of no use.
+    fn spread(&mut self) {
+        if let Values::Text(texts) = &mut self.values
+            && texts.are_scattered()
+        {
+            *texts = texts.spread(&self.there);
         }
     }
-}
 
-/// Where a text begins: where the one before ends.
-fn start(ends: &[usize], row: usize) -> usize {
-    row.checked_sub(1).map_or(0, |before| ends[before])
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        self.there.len()
+            + match &self.values {
+                Values::Text(texts) => texts.bytes(),
+                Values::Number(numbers) => 8 * numbers.len(),
+                Values::Truth(truths) => truths.len(),
+            }
+    }
 }
 
 impl Batch {
@@ -123,24 +128,15 @@ impl Batch {
         self.columns.len()
     }
 
-    /// The values of a column, and which of them are there; rows behind the last value are absent.
-    pub fn column(&self, number: usize) -> (&Values, &[bool]) {
-        let Column { values, there } = &self.columns[number];
-        (values, there)
-    }
-
     /// Sets the cell of a column in the next row. A cell of another kind than the column's is absent.
     pub(super) fn put(&mut self, column: usize, cell: Cell<'_>) {
         let column = &mut self.columns[column];
-        if cell == Cell::Absent {
+        if matches!(cell, Cell::Absent) {
             return;
         }
         column.fill(self.rows);
         match (&mut column.values, cell) {
-            (Values::Text { text, ends }, Cell::Text(value)) => {
-                text.push_str(&value);
-                ends.push(text.len());
-            }
+            (Values::Text(texts), Cell::Text(value)) => texts.push(&value),
             (Values::Number(numbers), Cell::Number(number)) => numbers.push(number),
             (Values::Number(numbers), Cell::Time(at)) => numbers.push(at.0),
             (Values::Truth(truths), Cell::Truth(truth)) => truths.push(truth),
@@ -152,6 +148,22 @@ impl Batch {
     /// All columns have their cell.
     pub(super) fn end_row(&mut self) {
         self.rows += 1;
+        // Whether texts repeat is seen after some hundred of them.
+        if self.rows.is_multiple_of(LOOKS) {
+            self.columns.iter_mut().for_each(Column::spread);
+        }
+    }
+
+    /// About how many bytes of memory the rows take.
+    pub fn bytes(&self) -> usize {
+        self.columns.iter().map(Column::bytes).sum()
+    }
+
+    /// The columns: the values of all rows, and which of them are there; nothing if none is.
+    pub fn columns(&mut self) -> impl Iterator<Item = (&Values, &[bool])> {
+        let some = |column: &&mut Column| !column.there.is_empty();
+        self.columns.iter_mut().filter(some).for_each(|column| column.fill(self.rows));
+        self.columns.iter().map(|column| (&column.values, &column.there[..]))
     }
 
     /// Adds the rows of another batch with the same columns, for which `keep` says so.
@@ -181,7 +193,7 @@ impl Batch {
             return Cell::Absent;
         }
         match values {
-            Values::Text { text, ends } => Cell::Text(text[start(ends, row)..ends[row]].into()),
+            Values::Text(texts) => Cell::Text(texts.get(row).into()),
             Values::Number(numbers) if kind == Kind::Time => Cell::Time(Micros(numbers[row])),
             Values::Number(numbers) => Cell::Number(numbers[row]),
             Values::Truth(truths) => Cell::Truth(truths[row]),
@@ -193,10 +205,7 @@ impl Batch {
         for Column { values, there } in &mut self.columns {
             there.clear();
             match values {
-                Values::Text { text, ends } => {
-                    text.clear();
-                    ends.clear();
-                }
+                Values::Text(texts) => texts.clear(),
                 Values::Number(numbers) => numbers.clear(),
                 Values::Truth(truths) => truths.clear(),
             }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::net::SocketAddr;
 
 use memchr::memmem;
 
+use super::socket::Socket;
 use super::{Cell, Column, Kind, Row, column, community};
-use crate::cluster::{self, Cluster};
+use crate::cluster::Cluster;
 use crate::field::flag::Flags;
 use crate::field::value::Micros;
 use crate::field::{self, Field};
@@ -45,8 +45,19 @@ pub struct LegRow<'a> {
     pub workload: &'a [u8],
     /// When a collector got the line.
     pub arrived: Option<Micros>,
-    /// The cluster's name, once it was taken apart.
-    pub cluster: OnceCell<Cluster<'a>>,
+    /// What was taken apart.
+    pub apart: Apart<'a>,
+}
+
+/// What several columns of a leg take apart, once one of them did.
+#[derive(Clone, Debug, Default)]
+pub struct Apart<'a> {
+    /// The line as text; nothing if it is not UTF-8.
+    line: OnceCell<Option<&'a str>>,
+    /// The cluster's name.
+    cluster: OnceCell<Cluster<'a>>,
+    /// The addresses, in the order of [`ADDRESSES`].
+    sockets: [OnceCell<Option<Socket<'a>>>; ADDRESSES.len()],
 }
 
 /// How a column gets its cell.
@@ -54,10 +65,10 @@ pub struct LegRow<'a> {
 pub(super) enum Reads {
     /// A field, as it is.
     Field(Field),
-    /// The address of a field, without its port.
-    Ip(Field),
-    /// The port of a field.
-    Port(Field),
+    /// One of the addresses, without its port.
+    Ip(usize),
+    /// The port of one of them.
+    Port(usize),
     /// Something else.
     Other(for<'r> fn(&'r LegRow<'_>) -> Cell<'r>),
 }
@@ -234,16 +245,20 @@ const ADDRESSES: [(Field, [&str; 2]); 4] = [
     (Field::DownstreamLocalAddress, ["downstream_local_ip", "downstream_local_port"]),
     (Field::DownstreamRemoteAddress, ["downstream_remote_ip", "downstream_remote_port"]),
 ];
+const UPSTREAM_HOST: usize = 0;
+const UPSTREAM_LOCAL: usize = 1;
+const DOWNSTREAM_LOCAL: usize = 2;
+const DOWNSTREAM_REMOTE: usize = 3;
 
 /// The columns, and how each gets its cell.
 pub(super) static LEG: std::sync::LazyLock<Vec<(Column, Reads)>> = std::sync::LazyLock::new(|| {
     let fields = Field::ALL.iter().map(|field| (of_field(*field), Reads::Field(*field)));
-    let ends = ADDRESSES.iter().flat_map(|(field, [ip, port])| {
+    let ends = ADDRESSES.iter().enumerate().flat_map(|(number, (field, [ip, port]))| {
         let (absent, source) = ("there is none, or it has none", field.key());
         let (address, of) = ("the address in it", "the port in it");
         [
-            (column(ip, Kind::Text, "", address, absent, source), Reads::Ip(*field)),
-            (column(port, Kind::Small, "", of, absent, source), Reads::Port(*field)),
+            (column(ip, Kind::Text, "", address, absent, source), Reads::Ip(number)),
+            (column(port, Kind::Small, "", of, absent, source), Reads::Port(number)),
         ]
     });
     BEFORE.iter().cloned().chain(fields).chain(ends).chain(BEHIND.iter().cloned()).collect()
@@ -273,11 +288,8 @@ impl Row for LegRow<'_> {
     fn cell(&self, column: usize) -> Cell<'_> {
         match LEG[column].1 {
             Reads::Field(field) => self.field(field),
-            Reads::Ip(field) => match address(self.record.plain(field)) {
-                Some((ip, _)) => Cell::bytes(ip),
-                None => Cell::Absent,
-            },
-            Reads::Port(field) => Cell::of(address(self.record.plain(field)), |(_, port)| Cell::Number(port.into())),
+            Reads::Ip(number) => Cell::of(self.socket(number), |socket| Cell::text(socket.ip)),
+            Reads::Port(number) => Cell::of(self.socket(number), |socket| Cell::Number(socket.port.into())),
             Reads::Other(read) => read(self),
         }
     }
@@ -289,62 +301,55 @@ impl LegRow<'_> {
         match (field, field.kind()) {
             (Field::StartTime, _) => Cell::time(self.start),
             (Field::BytesReceived | Field::BytesSent, _) => Cell::count(record.integer(field).unwrap_or(0)),
+            // Most columns of most lines.
+            _ if record.spans.get(field).is_none() => Cell::Absent,
             (_, field::Kind::Integer | field::Kind::Millis) => Cell::of(record.integer(field), Cell::count),
             (_, field::Kind::Time) => Cell::of(record.time(field), Cell::time),
             (_, field::Kind::Flags) => Cell::cow(record.text(field).map(|text| Flags::short(&text).into())),
-            (Field::UpstreamCluster, _) => Cell::cow(record.text(field).map(|text| match text {
-                Cow::Borrowed(text) => Cow::Borrowed(cluster::trimmed(text)),
-                Cow::Owned(text) => Cow::Owned(cluster::trimmed(&text).to_vec()),
-            })),
-            _ => Cell::cow(record.text(field)),
+            (Field::UpstreamCluster, _) => match self.text(field) {
+                Cell::Text(Cow::Borrowed(text)) => Cell::text(text.strip_suffix(';').unwrap_or(text)),
+                Cell::Text(text) => Cell::Text(text.strip_suffix(';').unwrap_or(&text).to_owned().into()),
+                other => other,
+            },
+            _ => self.text(field),
         }
+    }
+
+    /// A field as text. Whether a line is UTF-8 is looked at once, and not for each of its fields.
+    fn text(&self, field: Field) -> Cell<'_> {
+        let line = self.apart.line.get_or_init(|| std::str::from_utf8(self.record.line).ok());
+        match line.and_then(|line| self.record.spans.get(field).text_of(line)) {
+            Some("-") => Cell::Absent,
+            Some(text) => Cell::text(text),
+            None => Cell::cow(self.record.text(field)),
+        }
+    }
+
+    /// One of the addresses.
+    fn socket(&self, number: usize) -> Option<&Socket<'_>> {
+        let read = || Socket::read(std::str::from_utf8(self.record.plain(ADDRESSES[number].0)).ok()?);
+        self.apart.sockets[number].get_or_init(read).as_ref()
     }
 
     /// The hash of the connection on the wire, which both legs know by the same two ends.
     fn community(&self) -> Option<String> {
         let (client, server) = match self.side {
-            Side::Outbound | Side::Gateway => (Field::UpstreamLocalAddress, Field::UpstreamHost),
-            Side::Inbound => (Field::DownstreamRemoteAddress, Field::DownstreamLocalAddress),
+            Side::Outbound | Side::Gateway => (UPSTREAM_LOCAL, UPSTREAM_HOST),
+            Side::Inbound => (DOWNSTREAM_REMOTE, DOWNSTREAM_LOCAL),
             Side::Unknown => return None,
         };
-        let end = |field| {
-            let end: SocketAddr = std::str::from_utf8(self.record.plain(field)).ok()?.parse().ok()?;
-            (end.port() > 0).then_some(end)
+        let end = |number: usize| {
+            let text = std::str::from_utf8(self.record.plain(ADDRESSES[number].0)).ok()?;
+            self.socket(number)?.address(text)
         };
         Some(community::id(end(client)?, end(server)?))
     }
 }
 
-/// An address with a port, taken apart.
-fn address(text: &[u8]) -> Option<(&[u8], u16)> {
-    let colon = text.iter().rposition(|byte| *byte == b':')?;
-    let (ip, digits) = (&text[..colon], &text[colon + 1..]);
-    if digits.is_empty() || digits.len() > 5 {
-        return None;
-    }
-    let mut port = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        port = port * 10 + u32::from(digit);
-    }
-    let port = u16::try_from(port).ok()?;
-    // Three dots among digits are told at a glance; anything else is looked at closely.
-    let dots = memchr::memchr_iter(b'.', ip).count();
-    let plain = dots == 3 && ip.iter().filter(|byte| byte.is_ascii_digit()).count() + dots == ip.len();
-    let ip = ip.strip_prefix(b"[").and_then(|ip| ip.strip_suffix(b"]")).unwrap_or(ip);
-    if !plain {
-        std::str::from_utf8(ip).ok()?.parse::<std::net::IpAddr>().ok()?;
-    }
-    Some((ip, port))
-}
-
 fn named<'r>(row: &'r LegRow<'_>, cell: impl FnOnce(&Cluster<'r>) -> Cell<'r>) -> Cell<'r> {
     match row.record.plain(Field::UpstreamCluster) {
         [] => Cell::Absent,
-        name => cell(row.cluster.get_or_init(|| Cluster::read(name))),
+        name => cell(row.apart.cluster.get_or_init(|| Cluster::read(name))),
     }
 }
 

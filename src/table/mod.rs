@@ -11,6 +11,8 @@ mod connection;
 mod event;
 mod finding;
 mod leg;
+mod socket;
+mod texts;
 mod traffic;
 
 use std::borrow::Cow;
@@ -18,7 +20,8 @@ use std::borrow::Cow;
 pub use batch::{Batch, Values};
 pub use cell::Cell;
 pub use connection::{ConnectionRow, Known};
-pub use leg::LegRow;
+pub use leg::{Apart, LegRow};
+pub use texts::Texts;
 
 /// The version of the tables. A column that is new does not change it; one that goes, or means something else, does.
 pub const VERSION: u32 = 1;
