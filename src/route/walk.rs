@@ -10,7 +10,7 @@ use super::behind::{Behind, Known, Owner, pod};
 use super::chains::ChainAt;
 use super::http::Table;
 use super::lost::{Lost, called, lost, takes};
-use super::question::Question;
+use super::question::{Bytes, Question};
 use super::router::{Exit, Router};
 use super::seen::Wire;
 use super::table::is_catch_all;
@@ -317,14 +317,16 @@ impl<'m> Router<'m> {
         } else if waits == Some(0) {
             notes.push("a client that waits for the server's first bytes waits for ever, as the inspectors do".into());
         }
-        let filters: Vec<&str> = answer
-            .outcomes
-            .iter()
-            .filter_map(|outcome| outcome.chain?.of(listener))
-            .flat_map(|chain| chain.filters.iter().map(|filter| &**filter))
-            .collect();
+        let chains = || answer.outcomes.iter().filter_map(|outcome| outcome.chain?.of(listener));
+        let filters: Vec<&str> = chains().flat_map(|chain| chain.filters.iter().map(|filter| &**filter)).collect();
         if let Some(filter) = filters.iter().find(|filter| filter.contains("rbac") || filter.contains("ext_authz")) {
             notes.push(format!("{filter} may refuse the connection before it goes on"));
+        }
+        let certified = chains().any(|chain| chain.tls.is_some_and(|tls| tls.requires_client_certificate));
+        if certified && question.bytes != Bytes::Mtls {
+            notes.push(
+                "a chain with mTLS refuses whoever has no certificate of the mesh, TLS of the client's own too".into(),
+            );
         }
         if !self.proxy.has.clusters {
             notes.push("no clusters were given: whether they are there and have endpoints is not known".into());
