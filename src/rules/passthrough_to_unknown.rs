@@ -5,6 +5,7 @@ use crate::claims::{Claims, Verdict, noun};
 use crate::cluster::Direction;
 use crate::field::reserved;
 use crate::finding::Grade;
+use crate::leg::Protocol;
 
 rule! {
     /// ## What it finds
@@ -46,23 +47,30 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, _, ways| {
             let private = ways[0].way.dest.ip().is_private(&claims.ledger.names);
-            let (what, fix) = if private {
+            let http = ways.iter().all(|seen| seen.way.protocol == Protocol::Http);
+            let (what, fix) = if private && http {
                 (
-                    "private addresses that no service of the proxy's registry has, pods or \
+                    " with a host that no route of the proxy has, or at addresses that no service of its registry has",
+                    "call the service by its name, in the Host header too; a ServiceEntry if it is no part of the \
+                     cluster",
+                )
+            } else if private {
+                (
+                    ", private addresses that no service of the proxy's registry has, pods or \
                      services called around the mesh",
                     "call the service by name, or give the pods a headless Service that lists the \
                      port; a ServiceEntry if it is no part of the cluster",
                 )
             } else {
                 (
-                    "which no service of the proxy's registry has",
+                    ", which no service of the proxy's registry has",
                     "add a ServiceEntry if the destination should have a name and a policy",
                 )
             };
             Verdict {
                 grade: Grade::Likely,
                 why: format!(
-                    "{} dialled {}, {what}: {} went through PassthroughCluster",
+                    "{} dialled {}{what}: {} went through PassthroughCluster",
                     claims.proxies(ways),
                     claims.destinations(ways),
                     noun(ways)
