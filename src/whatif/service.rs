@@ -118,6 +118,7 @@ fn apply(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, known: BTreeSet<
     for port in known.iter().filter(|port| service.ports.iter().all(|listed| listed.number != **port)) {
         let_go(proxy, service, of(*port), "", told);
     }
+    let is_new = known.is_empty() && proxy.has.clusters;
     for port in &service.ports {
         // DNS has one number for UDP and TCP, and only the latter has a listener.
         let datagrams = |port: &Port| Speaks::of(service, port) == Speaks::Datagrams;
@@ -126,7 +127,7 @@ fn apply(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, known: BTreeSet<
         }
         // Where a proxy does not know it, its dump is of a time before it.
         if !is_as_before(plan, service, port) {
-            listen(plan, proxy, service, port, told);
+            listen(plan, proxy, service, port, is_new, told);
         }
     }
 }
@@ -159,8 +160,15 @@ fn is_as_before(plan: &Plan<'_>, service: &Service, port: &Port) -> bool {
     old.is_some_and(same)
 }
 
-/// Gives a proxy what it has for a port of a service that it sees.
-pub(super) fn listen(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, port: &Port, told: &mut Told) {
+/// Gives a proxy what it has for a port of a service that it sees; `is_new` if it knows nothing of its host yet.
+pub(super) fn listen(
+    plan: &Plan<'_>,
+    proxy: &mut Proxy,
+    service: &Service,
+    port: &Port,
+    is_new: bool,
+    told: &mut Told,
+) {
     let of = PortOf { host: &service.host, port: port.number };
     let number = port.number;
     let not = |told: &mut Told, why: &str| told.not(&service.meta, &format!("port {number}: {why}"));
@@ -199,7 +207,10 @@ pub(super) fn listen(plan: &Plan<'_>, proxy: &mut Proxy, service: &Service, port
     }
     let kind = kind(service);
     let old = proxy.clusters.get(&*of.cluster()).cloned().filter(|old| &*old.kind == kind);
-    release(proxy, &of.alone());
+    // To look for what is not there takes long where thousands of services are new.
+    if !is_new {
+        release(proxy, &of.alone());
+    }
     proxy.clusters.extend(old.map(|old| (old.name.clone(), old)));
     match wanted {
         Wanted::At(addresses) => {

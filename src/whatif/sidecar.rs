@@ -72,7 +72,7 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
         let hidden = |sidecar| scope::hides(sidecar, &proxy.node.namespace, &shown.meta.namespace, &shown.host);
         if hidden(old) && !hidden(sidecar) && scope::is_exported(shown, &proxy.node.namespace) {
             for port in &shown.ports {
-                service::listen(plan, proxy, shown, port, told);
+                service::listen(plan, proxy, shown, port, false, told);
             }
         }
     }
