@@ -35,8 +35,8 @@ impl Speaks {
             return Speaks::Datagrams;
         }
         if &*service.meta.kind == "ServiceEntry" {
-            // What is not said is TCP there: a port's name says nothing.
-            return if declared.is_empty() { Speaks::Tcp } else { word(&declared).unwrap_or(Speaks::Auto) };
+            // A port's name says nothing there, and what is not said is looked for. Source: Istio `pkg/config/validation`.
+            return word(&declared).unwrap_or(Speaks::Auto);
         }
         let told = if port.app_protocol.is_empty() { &port.name } else { &port.app_protocol };
         let told = told.to_ascii_lowercase();
@@ -115,7 +115,7 @@ mod tests {
     fn a_service_entry_says_it_in_words() {
         assert_eq!(of("ServiceEntry", 443, "https", "TCP", ""), Speaks::Tcp);
         assert_eq!(of("ServiceEntry", 443, "x", "TLS", ""), Speaks::Tls);
-        assert_eq!(of("ServiceEntry", 6379, "http", "", ""), Speaks::Tcp);
+        assert_eq!(of("ServiceEntry", 6379, "http", "", ""), Speaks::Auto);
         assert_eq!(of("ServiceEntry", 80, "x", "HTTP", ""), Speaks::Http);
     }
 }
