@@ -18,6 +18,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::cluster::Direction;
 use crate::field::value::Micros;
 use crate::mesh::objects::{Meta, Objects, PeerAuthentication, Pod, Service};
 use crate::mesh::{Mesh, Proxy};
@@ -43,8 +44,8 @@ impl Planned {
         }
         let mut told = Told::default();
         let objects = merged(&before.objects, &given.objects);
-        let plan = Plan::of(&before.objects, &objects, &given.objects);
-        plan.check(&mut told);
+        let mut plan = Plan::of(&before.objects, &objects, &given.objects);
+        plan.check(&before.proxies, &mut told);
         for part in &given.left_out {
             told.open.insert(format!("{} at {}: {}", part.file, part.place, part.why).replace(" at : ", ": "));
         }
@@ -73,7 +74,14 @@ struct Plan<'o> {
     old_hosts: BTreeMap<&'o str, &'o Service>,
     /// Hosts of Services by namespace and selector.
     selected: BTreeMap<(&'o str, &'o Labels), BTreeSet<&'o str>>,
+    /// The services that were given and are followed, with what they had been given before.
+    followed: Vec<&'o Service>,
+    /// Services of objects that list other hosts now.
+    gone: Vec<&'o Service>,
 }
+
+/// Objects of more ports than this are nobody's.
+const MOST_PORTS: usize = 1000;
 
 /// Labels, or what selects by them.
 type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -87,14 +95,10 @@ impl<'o> Plan<'o> {
         let mut hosts = by_host(after);
         let ours: BTreeSet<_> = given.services.iter().map(key).collect();
         hosts.extend(after.services.iter().filter(|one| ours.contains(&key(one))).map(|one| (&*one.host, one)));
-        Plan { before, after, given, hosts, old_hosts: by_host(before), selected }
-    }
-
-    /// Services that an object listed which lists others now.
-    fn gone(&self) -> impl Iterator<Item = &'o Service> {
-        let given: BTreeSet<_> = self.given.services.iter().map(key).collect();
-        let listed = move |old: &&Service| given.contains(&key(old)) && !self.hosts.contains_key(&*old.host);
-        self.before.services.iter().filter(listed)
+        let gone = |old: &&Service| ours.contains(&key(old)) && !hosts.contains_key(&*old.host);
+        let gone = before.services.iter().filter(gone).collect();
+        let followed = Vec::new();
+        Plan { before, after, given, hosts, old_hosts: by_host(before), selected, followed, gone }
     }
 
     /// Whether a host is another object's as well: a ServiceEntry may have that of a Service with pods. One with an external name
@@ -105,9 +109,30 @@ impl<'o> Plan<'o> {
         })
     }
 
-    /// Says what is given and not followed at all.
-    fn check(&self, told: &mut Told) {
+    /// Sorts out what is followed of what was given, and says what is not.
+    fn check(&mut self, proxies: &[Proxy], told: &mut Told) {
         let given = self.given;
+        let knows_domain = knows_domain(proxies);
+        for service in &given.services {
+            let why = if service.meta.namespace.is_empty() {
+                NO_NAMESPACE
+            } else if service.ports.len() > MOST_PORTS {
+                "it lists more ports than are followed"
+            } else if self.is_foreign(service) {
+                "its host is that of another object, and which of them counts is not followed"
+            } else if &*service.meta.kind == "Service" && !knows_domain {
+                "no proxy has a host of the domain cluster.local, and its own domain is not known"
+            } else {
+                self.followed.extend(self.hosts.get(&*service.host));
+                continue;
+            };
+            told.not(&service.meta, why);
+        }
+        let sidecars = given.sidecars.iter().map(|sidecar| &sidecar.meta);
+        let policies = given.peer_authentications.iter().map(|policy| &policy.meta);
+        for meta in sidecars.chain(policies).filter(|meta| meta.namespace.is_empty()) {
+            told.not(meta, NO_NAMESPACE);
+        }
         let rules = given.destination_rules.iter().map(|rule| &rule.meta);
         let policies = given.authorization_policies.iter().map(|policy| &policy.meta);
         for meta in given.others.iter().chain(rules).chain(policies) {
@@ -117,6 +142,16 @@ impl<'o> Plan<'o> {
             told.open.insert("the mesh's own configuration: a change of it is not followed".to_owned());
         }
     }
+}
+
+/// Why an object without one is not followed.
+const NO_NAMESPACE: &str = "it says no namespace";
+
+/// Whether proxies have services of the domain that hosts of Services are made with here, or none at all.
+fn knows_domain(proxies: &[Proxy]) -> bool {
+    let clusters = proxies.iter().flat_map(|proxy| proxy.clusters.keys());
+    let mut hosts = clusters.filter(|name| Direction::of(name.as_bytes()) == Direction::Outbound).peekable();
+    hosts.peek().is_none() || hosts.any(|name| name.ends_with(".svc.cluster.local"))
 }
 
 /// What makes a service that one.
@@ -145,11 +180,6 @@ impl Told {
     /// A proxy says no namespace, and this depends on it.
     fn homeless(&mut self, meta: &Meta) {
         self.not(meta, "the namespaces of some pods are not known: kubectl get pods -A -o yaml tells them");
-    }
-
-    /// An object says no namespace, so where it is for is not known.
-    fn homeless_object(&mut self, meta: &Meta) {
-        self.not(meta, "it says no namespace");
     }
 
     /// Something was not worked out.

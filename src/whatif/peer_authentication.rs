@@ -27,9 +27,6 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
     for policy in given.iter().filter(|_| proxy.node.namespace.is_empty()) {
         told.homeless(&policy.meta);
     }
-    for policy in given.iter().filter(|policy| policy.meta.namespace.is_empty()) {
-        told.homeless_object(&policy.meta);
-    }
     for policy in given.iter().filter(here) {
         if labels.is_none() && !policy.selector.is_empty() {
             told.not(&policy.meta, "whether it is for a pod is not known without the pod's labels");

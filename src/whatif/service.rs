@@ -21,9 +21,6 @@ const ALWAYS_ALIAS: (u32, u32) = (1, 24);
 /// From this release on a headless Service's TCP ports have a listener for each pod.
 const POD_LISTENERS: (u32, u32) = (1, 4);
 
-/// Objects of more ports than this are nobody's.
-const MOST_PORTS: usize = 1000;
-
 /// Where a port of a service listens.
 enum Wanted {
     /// At these addresses.
@@ -40,43 +37,23 @@ enum Wanted {
 
 /// Does to a proxy what the services among the manifests do.
 pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
-    let (known, knows_domain) = (every_port(proxy), knows_domain(proxy));
-    for given in &plan.given.services {
-        if given.meta.namespace.is_empty() {
-            told.homeless_object(&given.meta);
-        } else if given.ports.len() > MOST_PORTS {
-            told.not(&given.meta, "it lists more ports than are followed");
-        } else if plan.is_foreign(given) {
-            told.not(&given.meta, "its host is that of another object, and which of them counts is not followed");
-        } else if &*given.meta.kind == "Service" && !knows_domain {
-            told.not(&given.meta, "no proxy has a host of the domain cluster.local, and its own domain is not known");
-        } else if let Some(service) = plan.hosts.get(&*given.host) {
-            // With what it had been given before.
-            let known = known.get(&*service.host).cloned().unwrap_or_default();
-            apply(plan, proxy, service, known, told);
-            serve(plan, proxy, service, told);
-        }
+    let known = every_port(proxy);
+    for service in &plan.followed {
+        let known = known.get(&*service.host).cloned().unwrap_or_default();
+        apply(plan, proxy, service, known, told);
+        serve(plan, proxy, service, told);
     }
-    // Hosts that an object no longer lists.
-    for old in plan.gone() {
-        for port in ports(proxy, &old.host) {
-            let_go(proxy, old, PortOf { host: &old.host, port }, "it lists another host: ", told);
+    for old in &plan.gone {
+        for port in known.get(&*old.host).into_iter().flatten() {
+            let_go(proxy, old, PortOf { host: &old.host, port: *port }, "it lists another host: ", told);
         }
     }
 }
 
-/// Whether a proxy has services of the domain that hosts of Services are made with here, or none at all.
-fn knows_domain(proxy: &Proxy) -> bool {
-    let mut hosts =
-        proxy.clusters.keys().filter(|name| Direction::of(name.as_bytes()) == Direction::Outbound).peekable();
-    hosts.peek().is_none() || hosts.any(|name| name.ends_with(".svc.cluster.local"))
-}
-
-/// Says what a server's own proxy would get for a port that it does not know yet.
+/// Says for which ports a server's own proxy would get something else, or nothing any more.
 fn serve(plan: &Plan<'_>, proxy: &Proxy, service: &Service, told: &mut Told) {
     let home = &proxy.node.namespace;
-    let elsewhere = !home.is_empty() && *home != service.meta.namespace;
-    if elsewhere {
+    if !home.is_empty() && *home != service.meta.namespace {
         return;
     }
     let labels = scope::labels(plan.after, proxy);

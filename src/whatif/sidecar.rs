@@ -14,9 +14,6 @@ pub(super) fn change(plan: &Plan<'_>, proxy: &mut Proxy, told: &mut Told) {
     if plan.given.sidecars.is_empty() {
         return;
     }
-    for homeless in plan.given.sidecars.iter().filter(|given| given.meta.namespace.is_empty()) {
-        told.homeless_object(&homeless.meta);
-    }
     let Ok(Some(sidecar)) = scope::sidecar(plan.after, proxy) else {
         let here = |sidecar: &&Sidecar| sidecar.meta.namespace == proxy.node.namespace;
         for sidecar in plan.given.sidecars.iter().filter(here) {
