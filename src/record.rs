@@ -3,7 +3,11 @@
 //! Formats fill the spans; `scan` reads them. A record borrows the line's bytes, so it never leaves
 //! the block that it was read from; `Kept` is the copy that does.
 
+mod room;
+
 use std::borrow::Cow;
+
+pub use room::Room;
 
 use crate::field::Field;
 use crate::field::flag::Flags;
@@ -95,6 +99,8 @@ pub struct Spans {
     extra: bool,
     /// The keys of the JSON object that was read last, by their numbers: most objects have the same in the same order.
     pub keys: [u8; KEYS],
+    /// Where a line of text is read.
+    pub room: Option<Box<Room>>,
 }
 
 /// How many keys of an object are remembered for the next one.
@@ -109,6 +115,7 @@ impl Default for Spans {
             strange: false,
             extra: false,
             keys: [u8::MAX; KEYS],
+            room: None,
         }
     }
 }

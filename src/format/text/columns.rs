@@ -10,7 +10,7 @@ use super::Plan;
 use super::step::{Step, begins};
 use crate::field::value::digits;
 use crate::field::{Field, Kind, Writer};
-use crate::record::{Span, Spans};
+use crate::record::{Room, Span, Spans};
 
 /// How the end of a value is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +26,21 @@ enum End {
 }
 
 impl End {
-    /// Where the value at `at` ends.
-    fn find(self, line: &[u8], at: usize, marks: &Marks) -> Option<usize> {
+    /// Where the value at `at` ends, in a line of `len` bytes.
+    #[inline]
+    fn find(self, room: &Room, at: usize, len: usize) -> Option<usize> {
         match self {
-            End::Next => marks.next(at),
+            End::Next => room.next(at),
             End::OwnQuote => {
-                let mut stop = marks.next(at)?;
-                while line.get(stop) != Some(&b'"') {
-                    stop = marks.next(stop + 1)?;
+                let mut end = room.next(at)?;
+                while room.eight(end)[0] != b'"' {
+                    end = room.next(end + 1)?;
                 }
-                Some(stop)
+                Some(end)
             }
-            End::Time => (line.get(at + TIME - 1) == Some(&b'Z')).then_some(at + TIME),
-            End::Line => marks.next(at).is_none().then_some(line.len()),
+            End::Time => (room.eight(at + TIME - 1)[0] == b'Z').then_some(at + TIME),
+            // What was compared may have been behind the line's end.
+            End::Line => (at <= len && room.next(at).is_none()).then_some(len),
         }
     }
 }
@@ -56,22 +58,6 @@ enum Check {
     Step,
 }
 
-impl Check {
-    /// Whether the value from `at` to `end` looks like that.
-    #[inline]
-    fn fits(self, line: &[u8], at: usize, end: usize, step: &Step) -> bool {
-        let Some(value) = line.get(at..end) else { return false };
-        match self {
-            Check::Nothing => true,
-            Check::Number => is_number(line, at, value),
-            Check::Address => {
-                value.last().is_some_and(|last| last.is_ascii_digit() || *last == b'-') || step.accepts(value)
-            }
-            Check::Step => step.accepts(value),
-        }
-    }
-}
-
 /// One value and what is behind it.
 #[derive(Clone, Copy, Debug)]
 struct Column {
@@ -82,33 +68,95 @@ struct Column {
     least: u8,
     /// The length of what divides the value from the next.
     after: u8,
-    /// Its first four bytes as a number, and where those are that it has.
-    separator: u32,
-    mask: u32,
+    /// Its place among the steps of the plan.
+    step: u8,
+    /// What divides it, as a number of its first eight bytes, and where those are that it has.
+    separator: u64,
+    mask: u64,
 }
 
 impl Column {
-    /// Whether the value ends at `end`, with what divides it from the next.
+    /// Whether the value from `at` to `end` looks as it must, with what divides it from the next behind it.
     #[inline]
-    fn ends(&self, line: &[u8], end: usize, step: &Step) -> bool {
-        match line.get(end..end + 4).and_then(<[u8]>::first_chunk) {
-            Some(four) if self.after <= 4 => u32::from_le_bytes(*four) & self.mask == self.separator,
-            _ => line.get(end..).is_some_and(|rest| begins(rest, &step.after)),
+    fn fits(&self, room: &Room, at: usize, end: usize, line: &[u8], steps: &[Step]) -> bool {
+        let closely = || line.get(at..end).is_some_and(|value| steps[usize::from(self.step)].accepts(value));
+        let fits = match self.check {
+            Check::Nothing => end >= at + usize::from(self.least),
+            Check::Number => (1..=8).contains(&(end - at)) && digits(room.eight(at)) >= end - at || closely(),
+            Check::Address => {
+                let last = if end > at { room.eight(end - 1)[0] } else { 0 };
+                last.is_ascii_digit() || last == b'-' || closely()
+            }
+            Check::Step => closely(),
+        };
+        let whole = || line.get(end..).is_some_and(|rest| begins(rest, &steps[usize::from(self.step)].after));
+        fits && u64::from_le_bytes(room.eight(end)) & self.mask == self.separator && (self.after <= 8 || whole())
+    }
+}
+
+/// Values that follow each other.
+#[derive(Clone, Debug)]
+struct Stretch {
+    columns: Vec<Column>,
+    /// What all of it is on most lines of TCP, if only HTTP has more to say: `- - -" 0 - - - "-" `. As numbers of eight bytes,
+    /// each with those that it has.
+    bare: Vec<[u64; 2]>,
+    /// Whether the request is in it.
+    has_request: bool,
+}
+
+impl Stretch {
+    fn new(columns: Vec<Column>, steps: &[Step], has_request: bool) -> Stretch {
+        let bare = steps.iter().map(|step| Some([&[Stretch::bare(step)?], &*step.after].concat()));
+        // One value alone is read as quickly as it is compared.
+        let bare = bare.collect::<Option<Vec<_>>>().filter(|values| values.len() > 1).unwrap_or_default().concat();
+        let bare = bare.chunks(8).map(|eight| [word(eight), mask(eight.len())]).collect();
+        Stretch { columns, bare, has_request }
+    }
+
+    #[inline]
+    fn is_bare(&self, room: &Room, at: usize) -> bool {
+        let is = |(number, [word, mask]): (usize, &[u64; 2])| {
+            u64::from_le_bytes(room.eight(at + number * 8)) & mask == *word
+        };
+        !self.bare.is_empty() && self.bare.iter().enumerate().all(is)
+    }
+
+    /// What a TCP connection on which nothing failed has in the place of a value, where it can have but one thing.
+    fn bare(step: &Step) -> Option<u8> {
+        const FAILURES: [Field; 3] =
+            [Field::ResponseCodeDetails, Field::ConnectionTerminationDetails, Field::UpstreamTransportFailureReason];
+        let is = |field: Field| step.slot == field as u8;
+        match step.kind {
+            _ if is(Field::ResponseCode) => Some(b'0'),
+            _ if step.writer == Writer::Peer || FAILURES.into_iter().any(is) => Some(b'-'),
+            Kind::Flags => Some(b'-'),
+            _ if is(Field::UpstreamServiceTime) => Some(b'-'),
+            _ => None,
         }
     }
+}
+
+/// Up to eight bytes as a number.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Where so many bytes are in such a number.
+fn mask(len: usize) -> u64 {
+    word(&[u8::MAX; 8][..len])
 }
 
 /// A format whose values are divided by blanks, and some of them quoted.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
     lead: Box<[u8]>,
-    list: Vec<Column>,
+    list: Vec<Stretch>,
     steps: Vec<Step>,
     /// Whether there are values that no field stands for.
     extra: bool,
-    /// The slots of the request's first header, and of the first value behind what Envoy writes after the request.
-    request: Option<(u8, u8)>,
-    absent_request: Box<[u8]>,
+    /// The slot of the first value behind the request and what Envoy writes after it.
+    behind_request: Option<u8>,
     protocol: memmem::Finder<'static>,
 }
 
@@ -133,9 +181,6 @@ impl Columns {
                 ([_, ..], false) if step.kind == Kind::Time => End::Time,
                 _ => return None,
             };
-            let word = |byte: &dyn Fn(usize) -> u8| u32::from_le_bytes(std::array::from_fn(byte));
-            let separator = word(&|at| step.after.get(at).copied().unwrap_or(0));
-            let mask = word(&|at| if at < step.after.len() { u8::MAX } else { 0 });
             // Between blanks there are no quotes.
             let bare = !step.quoted && (step.after.first() != Some(&b'"') || !inside);
             let check = match step.kind {
@@ -149,8 +194,17 @@ impl Columns {
             let least = u8::from(check == Check::Nothing && !step.quoted);
             inside ^= quotes(&step.after) % 2 == 1;
             alone = step.after.last() == Some(&b'"');
-            let after = u8::try_from(step.after.len()).ok()?;
-            list.push(Column { slot: step.slot, end, check, least, after, separator, mask });
+            let first = &step.after[..step.after.len().min(8)];
+            list.push(Column {
+                slot: step.slot,
+                end,
+                check,
+                least,
+                after: u8::try_from(step.after.len()).ok()?,
+                step: u8::try_from(number).ok()?,
+                separator: word(first),
+                mask: mask(first.len()),
+            });
         }
         // Headers before the middle, and what is behind them.
         let runs: Vec<&[Step]> =
@@ -162,130 +216,71 @@ impl Columns {
             [only] => (only.len(), only.len()),
             _ => return None,
         };
-        let slot = |number: usize| steps.get(number).map(|step| step.slot);
-        let request = (first < behind).then_some(()).and_then(|()| Some((slot(first)?, slot(behind)?)));
-        let (lead, absent_request, protocol) = (plan.lead.clone(), plan.absent_request.clone(), plan.protocol.clone());
+        let of = |column: &Column| &steps[usize::from(column.step)];
+        let is_bare = |column: &Column| Stretch::bare(of(column)).is_some();
+        let stretches = list.chunk_by(|one, next| is_bare(one) == is_bare(next));
+        let stretches = stretches.map(|columns| {
+            let at = usize::from(columns[0].step);
+            let request = first < behind && (at..at + columns.len()).contains(&first);
+            Stretch::new(columns.to_vec(), &steps[at..at + columns.len()], request)
+        });
+        let list = stretches.collect();
+        let behind_request = steps.get(behind).filter(|_| first < behind).map(|step| step.slot);
+        let (lead, protocol) = (plan.lead.clone(), plan.protocol.clone());
         // Without anything behind the request a second one cannot be looked for.
-        let whole = !inside && (first == behind || request.is_some());
+        let whole = !inside && (first == behind || behind_request.is_some());
         let extra = steps.iter().any(|step| usize::from(step.slot) >= Field::COUNT);
-        whole.then_some(Columns { lead, list, steps, extra, request, absent_request, protocol })
+        whole.then_some(Columns { lead, list, steps, extra, behind_request, protocol })
     }
 
     /// Fills `spans` from a line that is as plain as that; says whether it was. If it was not, some may be set.
     #[inline]
     pub(super) fn read(&self, line: &[u8], spans: &mut Spans) -> bool {
-        self.walk(line, spans).is_some() && !self.has_second_request(line, spans)
+        self.walk(line, spans).is_some_and(|bare| bare || !self.has_second_request(line, spans))
     }
 
-    fn walk(&self, line: &[u8], spans: &mut Spans) -> Option<()> {
+    /// Says whether the request is absent.
+    fn walk(&self, line: &[u8], spans: &mut Spans) -> Option<bool> {
         if !begins(line, &self.lead) {
             return None;
         }
-        let marks = Marks::of(line)?;
-        let mut at = self.lead.len();
-        for (column, step) in self.list.iter().zip(&self.steps) {
-            let stop = if column.end == End::Next { marks.next(at)? } else { column.end.find(line, at, &marks)? };
-            if stop < at + usize::from(column.least)
-                || column.check != Check::Nothing && !column.check.fits(line, at, stop, step)
-                || !column.ends(line, stop, step)
-            {
-                return None;
+        let room = spans.room.get_or_insert_default();
+        if !room.take(line) {
+            return None;
+        }
+        let slots = &mut spans.slots;
+        let mut set = |column: &Column, at: usize, end: usize| {
+            if let Some(place) = slots.get_mut(usize::from(column.slot)) {
+                *place = Span::new(at, end);
             }
-            if let Some(place) = spans.slots.get_mut(usize::from(column.slot)) {
-                *place = Span::new(at, stop);
+            end + usize::from(column.after)
+        };
+        let (mut at, mut bare) = (self.lead.len(), false);
+        for stretch in &self.list {
+            if stretch.is_bare(room, at) {
+                bare |= stretch.has_request;
+                for column in &stretch.columns {
+                    at = set(column, at, at + 1);
+                }
+                continue;
             }
-            at = stop + usize::from(column.after);
+            for column in &stretch.columns {
+                let end =
+                    if column.end == End::Next { room.next(at)? } else { column.end.find(room, at, line.len())? };
+                if !column.fits(room, at, end, line, &self.steps) {
+                    return None;
+                }
+                at = set(column, at, end);
+            }
         }
         spans.has_extra(self.extra);
-        (at == line.len()).then_some(())
+        (at == line.len()).then_some(bare)
     }
 
     /// Whether there is something behind the request that looks like another one: the plan looks closer then.
     fn has_second_request(&self, line: &[u8], spans: &Spans) -> bool {
-        let Some((first, behind)) = self.request else { return false };
-        let from = |slot: u8| line.get(spans.slots[usize::from(slot)].at()..).unwrap_or_default();
-        let absent = !self.absent_request.is_empty() && begins(from(first), &self.absent_request);
-        !absent && self.protocol.find(from(behind)).is_some()
-    }
-}
-
-/// Whether a value, which stands at `at` in its line, is digits, or `-`.
-#[inline]
-fn is_number(line: &[u8], at: usize, value: &[u8]) -> bool {
-    match line.get(at..at + 8).and_then(<[u8]>::first_chunk) {
-        Some(eight) if (1..=8).contains(&value.len()) => digits(*eight) >= value.len() || value == b"-",
-        _ => !value.is_empty() && value.iter().all(u8::is_ascii_digit) || value == b"-",
-    }
-}
-
-/// Where the blanks and quotes of a line are, a bit a byte; and the last word that has some.
-struct Marks([u64; Marks::WORDS], usize);
-
-impl Marks {
-    const WORDS: usize = 32;
-
-    /// None for lines that are too long.
-    #[inline]
-    fn of(line: &[u8]) -> Option<Marks> {
-        let (chunks, rest) = line.as_chunks::<64>();
-        if chunks.len() >= Self::WORDS {
-            return None;
-        }
-        let mut marks = [0; Self::WORDS];
-        for (word, chunk) in marks.iter_mut().zip(chunks) {
-            *word = mark(chunk);
-        }
-        let mut last = [0; 64];
-        last[..rest.len()].copy_from_slice(rest);
-        marks[chunks.len()] = mark(&last);
-        Some(Marks(marks, chunks.len()))
-    }
-
-    /// The first mark from `at` on.
-    #[inline]
-    fn next(&self, at: usize) -> Option<usize> {
-        let mut word = at / 64;
-        let bits = self.0.get(word)? >> (at % 64);
-        if bits != 0 {
-            return Some(at + bits.trailing_zeros() as usize);
-        }
-        while word < self.1 {
-            word += 1;
-            let bits = *self.0.get(word)?;
-            if bits != 0 {
-                return Some(word * 64 + bits.trailing_zeros() as usize);
-            }
-        }
-        None
-    }
-}
-
-/// A bit for each blank and each quote.
-#[inline]
-fn mark(bytes: &[u8; 64]) -> u64 {
-    // Moves the lowest bits of eight bytes, one to a place, into the top byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    // The two differ in one bit.
-    let found: [u8; 64] = std::array::from_fn(|at| u8::from(bytes[at] & !2 == b' '));
-    let mut bits = 0;
-    for (number, eight) in found.as_chunks::<8>().0.iter().enumerate() {
-        bits |= (u64::from_le_bytes(*eight).wrapping_mul(GATHER) >> 56) << (number * 8);
-    }
-    bits
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_are_where_blanks_and_quotes_are() {
-        let line: Vec<u8> = (0..=255u8).cycle().take(900).collect();
-        let marks = Marks::of(&line).unwrap();
-        let found: Vec<usize> = std::iter::successors(marks.next(0), |at| marks.next(at + 1)).collect();
-        let expected: Vec<usize> =
-            line.iter().enumerate().filter(|(_, byte)| b" \"".contains(byte)).map(|(at, _)| at).collect();
-        assert_eq!(found, expected);
-        assert!(Marks::of(&[b' '; 2048]).is_none() && Marks::of(b"").unwrap().next(0).is_none());
+        let Some(slot) = self.behind_request else { return false };
+        let behind = line.get(spans.slots[usize::from(slot)].at()..).unwrap_or_default();
+        self.protocol.find(behind).is_some()
     }
 }

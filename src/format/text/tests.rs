@@ -166,6 +166,8 @@ fn a_forged_head_in_the_path_or_in_a_header_forges_no_failure() {
 #[test]
 fn the_quick_way_reads_what_the_close_one_reads() {
     let (mut quick, mut all, mut without) = (0, 0, Vec::new());
+    // What was read before stays in its room.
+    let mut one = Spans::default();
     for file in format::files().unwrap() {
         let Format { reader: Reader::Text(plans), .. } = Format::compile(&file).unwrap() else { continue };
         let plan = &plans[0];
@@ -181,7 +183,8 @@ fn the_quick_way_reads_what_the_close_one_reads() {
                 .flat_map(|at| pieces.iter().flat_map(move |piece| [0, 1, 5].map(|cut| (at, *piece, cut))))
             {
                 let changed = [&line[..at], piece, &line[(at + cut).min(line.len())..]].concat();
-                let (mut one, mut other) = (Spans::default(), Spans::default());
+                let mut other = Spans::default();
+                one.clear();
                 all += 1;
                 if columns.read(&changed, &mut one) {
                     quick += 1;
