@@ -4,10 +4,14 @@
 //! names. `envoy://connect_originate/10.244.0.32:9080` is the endpoint behind its last slash, which is
 //! what the connection reaches. Source: Envoy's `network/address_impl.cc`.
 
+mod recent;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
+
+pub use recent::Recent;
 
 use crate::names::{Names, Sym};
 

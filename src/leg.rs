@@ -116,6 +116,30 @@ pub struct Way {
 }
 
 impl Way {
+    /// A way of which nothing is said.
+    pub const NOTHING: Way = Way {
+        side: Side::Unknown,
+        protocol: Protocol::Tcp,
+        direct: false,
+        silent: false,
+        status: 0,
+        flags: Flags::NONE,
+        unknown_flags: Sym::NONE,
+        namespace: Sym::NONE,
+        workload: Sym::NONE,
+        pod: Sym::NONE,
+        source: SourceId(0),
+        cluster: Sym::NONE,
+        dest: Endpoint::NONE,
+        host: Endpoint::NONE,
+        client: Ip::NONE,
+        sni: Sym::NONE,
+        authority: Sym::NONE,
+        details: Sym::NONE,
+        termination: Sym::NONE,
+        transport: Sym::NONE,
+    };
+
     /// The same way where names have other numbers.
     #[must_use]
     pub fn renamed(&self, mut rename: impl FnMut(Sym) -> Sym) -> Way {

@@ -47,19 +47,15 @@ impl Names {
             return Sym::NONE;
         }
         let Self { bytes, ends, table, hasher } = self;
-        let slice = |number: u32| text_of(bytes, ends, number);
-        let entry =
-            table.entry(hasher.hash_one(text), |known| slice(*known) == text, |known| hasher.hash_one(slice(*known)));
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(known) => Sym(*known.get()),
-            hashbrown::hash_table::Entry::Vacant(free) => {
-                let number = ends.len() as u32;
-                free.insert(number);
-                bytes.extend_from_slice(text);
-                ends.push(bytes.len());
-                Sym(number)
-            }
+        let hash = hasher.hash_one(text);
+        if let Some(known) = table.find(hash, |known| text_of(bytes, ends, *known) == text) {
+            return Sym(*known);
         }
+        let number = ends.len() as u32;
+        table.insert_unique(hash, number, |known| hasher.hash_one(text_of(bytes, ends, *known)));
+        bytes.extend_from_slice(text);
+        ends.push(bytes.len());
+        Sym(number)
     }
 
     /// The number of a text that is known already.

@@ -24,13 +24,12 @@ pub(super) struct Known {
     facts: Vec<Fact>,
     fact_table: HashTable<u32>,
     hasher: RandomState,
-    other_hasher: RandomState,
     told: Told,
 }
 
-/// Two hashes of a way under seeds that nobody knows. Comparing the ways themselves would touch two more lines of memory for every
-/// line of the log; that two ways of a mesh have one mark is less likely than a fault of the memory.
-pub(super) type Mark = [u64; 2];
+/// The hash of a way under a seed that nobody knows. Comparing the ways themselves would touch two more lines of memory for every
+/// line of the log; that any two of a hundred thousand have one mark is one chance in some billions.
+pub(super) type Mark = u64;
 
 /// A way that was met.
 #[derive(Clone, Copy, Debug)]
@@ -61,18 +60,18 @@ impl Known {
     /// The mark of a way.
     #[inline]
     pub(super) fn mark(&self, way: &Way) -> Mark {
-        [self.hasher.hash_one(way), self.other_hasher.hash_one(way)]
+        self.hasher.hash_one(way)
     }
 
     /// The number of a way, whose mark is known.
     #[inline]
-    pub(super) fn way(&mut self, way: Way, mark: Mark) -> u32 {
-        if let Some(met) = self.way_table.find(mark[0], |met| met.mark == mark) {
+    pub(super) fn way(&mut self, way: &Way, mark: Mark) -> u32 {
+        if let Some(met) = self.way_table.find(mark, |met| met.mark == mark) {
             return met.number;
         }
         let number = self.ways.len() as u32;
-        self.way_table.insert_unique(mark[0], Met { mark, number }, |met| met.mark[0]);
-        self.ways.push(way);
+        self.way_table.insert_unique(mark, Met { mark, number }, |met| met.mark);
+        self.ways.push(*way);
         number
     }
 

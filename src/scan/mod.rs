@@ -18,12 +18,12 @@ use hashbrown::HashTable;
 use known::{Known, Mark};
 use memchr::memchr;
 use unwrap::{Around, Prefix, Wrapped};
-use way::Ends;
+use way::{Ends, Said};
 
 pub use rows::{Asked, Rows};
 pub use tally::Tally;
 
-use crate::endpoint::{Endpoint, Ip};
+use crate::endpoint::{Endpoint, Ip, Recent};
 use crate::envelope;
 use crate::field::Field;
 use crate::field::value::{self, Clock, Micros};
@@ -139,10 +139,12 @@ pub struct Scanner<'f> {
     known: Known,
     /// What this block holds.
     out: Scanned,
-    /// The ways of the last legs, which have no numbers yet.
-    ways: Vec<(Way, Mark)>,
+    /// The ways of the last legs, which have no numbers yet: so many of them.
+    ways: Box<[(Way, Mark); SIDE_BY_SIDE]>,
+    unnumbered: usize,
     source: SourceId,
     hasher: RandomState,
+    addresses: Recent,
     /// The facts that were learned lately, proxies' addresses and services.
     recent: [Box<[Option<Fact>]>; 2],
     /// Prefixes seen, by their bytes.
@@ -172,9 +174,11 @@ impl<'f> Scanner<'f> {
             number,
             known: Known::default(),
             out: Scanned::default(),
-            ways: Vec::with_capacity(SIDE_BY_SIDE),
+            ways: Box::new([(Way::NOTHING, Mark::default()); SIDE_BY_SIDE]),
+            unnumbered: 0,
             source: SourceId(0),
             hasher: RandomState::default(),
+            addresses: Recent::default(),
             recent: std::array::from_fn(|_| vec![None; RECENT].into()),
             prefixes: HashTable::new(),
             last: Prefix { text: vec![b'\n'], wrapped: None, plain: false },
@@ -292,46 +296,55 @@ impl<'f> Scanner<'f> {
             self.out.tally.outside += 1;
             return;
         }
-        let mut ends = Ends::read(&record, &mut self.known.names);
+        let mut ends = Ends::read(&record, &mut self.addresses, &mut self.known.names);
         let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
         let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
-        let way = way::way(&record, &wrapped, self.source, &ends, told.as_ref(), &mut self.known.names);
-        let way = if self.options.authorities { way::with_authority(way, &record, &mut self.known.names) } else { way };
-        self.learn(&way, &wrapped, &ends, told.is_some());
-        let wire = if way.side == Side::Inbound { ends.peer } else { ends.local };
+        let bytes = [Field::BytesReceived, Field::BytesSent].map(number);
+        let said = Said { wrapped: &wrapped, source: self.source, ends: &ends, bytes, told: told.as_ref() };
+        let (way, mark) = &mut self.ways[self.unnumbered];
+        way::fill(way, &record, &said, &mut self.known.names);
+        if self.options.authorities {
+            way::add_authority(way, &record, &mut self.known.names);
+        }
+        *mark = self.known.mark(way);
+        let Way { side, protocol, direct, flags, status, .. } = *way;
+        self.learn(&wrapped, &ends, told.is_some());
+        self.unnumbered += 1;
+        let wire = if side == Side::Inbound { ends.peer } else { ends.local };
         let leg = Leg {
             start,
             duration,
             way: 0,
             wire: if wire.port() == 0 || told.is_some() { Endpoint::NONE } else { wire },
-            server: if way.side == Side::Inbound { ends.dest } else { ends.host },
+            server: if side == Side::Inbound { ends.dest } else { ends.host },
             peer: ends.peer,
             request: told.map_or_else(|| way::request(&record), |told| told.key),
-            bytes: number(Field::BytesReceived).saturating_add(number(Field::BytesSent)),
+            bytes: bytes[0].saturating_add(bytes[1]),
             origin: line.origin,
             kept: if self.options.keep { self.out.kept.len() as u32 } else { Leg::NOT_KEPT },
-            side: way.side,
-            protocol: way.protocol,
-            refused: way.side == Side::Inbound && way.protocol == Protocol::Tcp && way.flags.any_of(&["NR"]),
-            direct: way.direct,
-            failed: !way.flags.is_empty() || way.status >= 400,
-            answered: number(Field::BytesSent) > 0,
-            service_time: match way.protocol {
+            side,
+            protocol,
+            refused: side == Side::Inbound && protocol == Protocol::Tcp && flags.any_of(&["NR"]),
+            direct,
+            failed: !flags.is_empty() || status >= 400,
+            answered: bytes[1] > 0,
+            service_time: match protocol {
                 Protocol::Tcp => None,
                 Protocol::Http => record.integer(Field::UpstreamServiceTime),
             }
             .and_then(|time| u32::try_from(time).ok())
             .unwrap_or(Leg::UNTOLD),
         };
-        self.ask(record, &wrapped, &leg, line);
+        if self.options.asked.is_some() {
+            self.ask(record, &wrapped, &leg, line);
+        }
         if self.options.keep {
             let Wrapped { pod, container, node, arrived, .. } = wrapped;
             self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint as u32) });
         }
         self.out.legs.push(leg);
         self.out.lines.push(line.place);
-        self.ways.push((way, self.known.mark(&way)));
-        if self.ways.len() >= SIDE_BY_SIDE {
+        if self.unnumbered == SIDE_BY_SIDE {
             self.number();
         }
     }
@@ -339,15 +352,15 @@ impl<'f> Scanner<'f> {
     /// Gives the last legs the numbers of their ways. The table of ways is large: what is looked up for many legs at once comes
     /// side by side.
     fn number(&mut self) {
-        let first = self.out.legs.len() - self.ways.len();
-        for (leg, (way, mark)) in self.out.legs[first..].iter_mut().zip(self.ways.drain(..)) {
-            leg.way = self.known.way(way, mark);
+        let first = self.out.legs.len() - std::mem::take(&mut self.unnumbered);
+        for (leg, (way, mark)) in self.out.legs[first..].iter_mut().zip(&*self.ways) {
+            leg.way = self.known.way(way, *mark);
         }
     }
 
-    /// Takes down what a line teaches about the mesh.
-    fn learn(&mut self, way: &Way, wrapped: &Wrapped, ends: &Ends, ambient: bool) {
-        let names = &self.known.names;
+    /// Takes down what the line of the last way teaches about the mesh.
+    fn learn(&mut self, wrapped: &Wrapped, ends: &Ends, ambient: bool) {
+        let (way, names) = (&self.ways[self.unnumbered].0, &self.known.names);
         let usable = |ip: Ip| !ip.is_none() && !ip.is_loopback(names);
         let own = |ip: Ip, sure: bool| {
             usable(ip).then_some(Fact::Own { namespace: wrapped.namespace, pod: wrapped.pod, ip, sure })

@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 use super::ambient::Told;
 use super::unwrap::Wrapped;
 use crate::cluster::{self, Direction};
-use crate::endpoint::{Endpoint, Ip};
+use crate::endpoint::{Endpoint, Ip, Recent};
 use crate::field::Field;
 use crate::field::flag::Flags;
 use crate::leg::{Protocol, Side, Way};
@@ -25,29 +25,35 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub(super) fn read(record: &Record<'_>, names: &mut Names) -> Ends {
-        let mut read = |field: Field| Endpoint::read(record.plain(field), names);
-        let dest = read(Field::DownstreamLocalAddress);
-        // A server's proxy goes on to the address that it was dialled on.
-        let same = record.plain(Field::UpstreamHost) == record.plain(Field::DownstreamLocalAddress);
+    pub(super) fn read(record: &Record<'_>, recent: &mut Recent, names: &mut Names) -> Ends {
+        let mut read = |field: Field| {
+            let rest = record.line.get(record.spans.get(field).at()..).unwrap_or_default();
+            recent.read(rest, record.plain(field).len(), names)
+        };
         Ends {
             peer: read(Field::DownstreamRemoteAddress),
             local: read(Field::UpstreamLocalAddress),
-            dest,
-            host: if same { dest } else { read(Field::UpstreamHost) },
+            dest: read(Field::DownstreamLocalAddress),
+            host: read(Field::UpstreamHost),
         }
     }
 }
 
-/// The way of a line: where nothing went wrong, without what only tells single endpoints apart.
-pub(super) fn way(
-    record: &Record<'_>,
-    wrapped: &Wrapped,
-    source: SourceId,
-    ends: &Ends,
-    told: Option<&Told>,
-    names: &mut Names,
-) -> Way {
+/// What else a line says of its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'l> {
+    pub(super) wrapped: &'l Wrapped,
+    pub(super) source: SourceId,
+    pub(super) ends: &'l Ends,
+    /// From the client, and to it.
+    pub(super) bytes: [u64; 2],
+    pub(super) told: Option<&'l Told>,
+}
+
+/// Makes `way` that of a line: where nothing went wrong, without what only tells single endpoints apart. It is made where it stays,
+/// because a copy of so many small fields waits for every one of them.
+pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, names: &mut Names) {
+    let &Said { wrapped, source, ends, bytes, told } = said;
     let flags = told.map_or_else(|| record.flags(), |told| told.flags);
     let name = told.map_or_else(|| cluster::trimmed(record.plain(Field::UpstreamCluster)), |told| &told.cluster);
     let status = record.integer(Field::ResponseCode).and_then(|code| u16::try_from(code).ok()).unwrap_or(0);
@@ -69,66 +75,54 @@ pub(super) fn way(
         None => (Field::ConnectionTerminationDetails, Field::UpstreamTransportFailureReason),
     };
     let termination = record.plain(termination);
-    let plain = Way {
-        side,
-        protocol,
-        direct: ends.dest == ends.host,
-        silent: side.is_client()
-            && tcp
-            && flags.is_empty()
-            && record.integer(Field::BytesReceived).unwrap_or(0) > 0
-            && record.integer(Field::BytesSent).unwrap_or(0) == 0,
-        status,
-        flags,
-        namespace: wrapped.namespace,
-        workload: wrapped.workload,
-        pod: Sym::NONE,
-        source: if wrapped.pod.is_none() { source } else { SourceId(0) },
-        dest: ends.dest,
-        host: Endpoint::NONE,
-        client: if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE },
-        sni: if side == Side::Inbound { names.intern(record.plain(Field::RequestedServerName)) } else { Sym::NONE },
-        authority: Sym::NONE,
-        details: Sym::NONE,
-        termination: Sym::NONE,
-        transport: Sym::NONE,
-        cluster: names.intern(name),
-        unknown_flags: Sym::NONE,
-    };
+    way.side = side;
+    way.protocol = protocol;
+    way.direct = ends.dest == ends.host;
+    way.silent = side.is_client() && tcp && flags.is_empty() && bytes[0] > 0 && bytes[1] == 0;
+    way.status = status;
+    way.flags = flags;
+    way.unknown_flags = Sym::NONE;
+    way.namespace = wrapped.namespace;
+    way.workload = wrapped.workload;
+    way.pod = Sym::NONE;
+    way.source = if wrapped.pod.is_none() { source } else { SourceId(0) };
+    way.cluster = names.intern(name);
+    way.dest = ends.dest;
+    way.host = Endpoint::NONE;
+    way.client = if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE };
+    way.sni = if side == Side::Inbound { names.intern(record.plain(Field::RequestedServerName)) } else { Sym::NONE };
+    way.authority = Sym::NONE;
+    way.details = Sym::NONE;
+    way.termination = Sym::NONE;
+    way.transport = Sym::NONE;
     if flags.is_empty() && status < 400 && termination.is_empty() {
-        return plain;
+        return;
     }
     let mut intern = |field: Field| names.intern(record.plain(field));
-    Way {
-        pod: wrapped.pod,
-        host: ends.host,
-        client,
-        sni: intern(Field::RequestedServerName),
-        details: intern(Field::ResponseCodeDetails),
-        transport: intern(transport),
-        termination: names.intern(termination),
-        unknown_flags: if flags.any(Flags::UNKNOWN) {
-            names.intern(&Flags::unknown_tokens(record.plain(Field::ResponseFlags)))
-        } else {
-            Sym::NONE
-        },
-        ..plain
+    way.pod = wrapped.pod;
+    way.host = ends.host;
+    way.client = client;
+    way.sni = intern(Field::RequestedServerName);
+    way.details = intern(Field::ResponseCodeDetails);
+    way.transport = intern(transport);
+    way.termination = names.intern(termination);
+    if flags.any(Flags::UNKNOWN) {
+        way.unknown_flags = names.intern(&Flags::unknown_tokens(record.plain(Field::ResponseFlags)));
     }
 }
 
-/// The same, told apart by the host that a client's request names. Around the mesh any host may be named, and the world that a
+/// Tells a way apart by the host that a client's request names. Around the mesh any host may be named, and the world that a
 /// gateway serves names what it likes where there is no route for it.
-pub(super) fn with_authority(way: Way, record: &Record<'_>, names: &mut Names) -> Way {
+pub(super) fn add_authority(way: &mut Way, record: &Record<'_>, names: &mut Names) {
     let direction = Direction::of(names.get(way.cluster));
     let is_routed = match way.side {
         Side::Outbound => direction != Direction::Passthrough,
         Side::Gateway => direction == Direction::Outbound,
         Side::Inbound | Side::Unknown => false,
     };
-    if !is_routed || way.protocol != Protocol::Http || record.spans.doubtful {
-        return way;
+    if is_routed && way.protocol == Protocol::Http && !record.spans.doubtful {
+        way.authority = names.intern(record.plain(Field::Authority));
     }
-    Way { authority: names.intern(record.plain(Field::Authority)), ..way }
 }
 
 /// Which end of the connection wrote the line. Source of the rules for lines without a telling cluster: what
