@@ -17,6 +17,13 @@ const PLACE: usize = 8;
 /// How many places there are: sixty-five thousand legs in half a megabyte. Four times as many cost a tenth of a run.
 const PLACES: usize = 1 << 13;
 
+/// What is remembered of a leg, and where.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    place: usize,
+    mark: u64,
+}
+
 /// The legs of late.
 #[derive(Debug)]
 pub struct Repeats {
@@ -31,37 +38,51 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// Whether a leg (with the ledger's numbers) was here before; remembers it.
-    pub fn is_again(&mut self, leg: &Leg) -> bool {
+    /// Fetches the places of legs: from far away they come side by side, and nobody waits for each of them.
+    pub fn fetch<'l>(&self, legs: impl Iterator<Item = &'l Leg>) {
+        legs.for_each(|leg| _ = std::hint::black_box(self.places[place(leg)][0]));
+    }
+
+    /// What tells a leg (with the ledger's numbers) from others; none if nothing does.
+    pub fn look(&self, leg: &Leg) -> Option<Look> {
         let told = match leg.protocol {
             Protocol::Tcp => leg.peer.port() != 0 || !leg.wire.is_none(),
             Protocol::Http => leg.request != 0,
         };
         if !told || leg.start == Micros::NONE {
-            return false;
+            return None;
         }
-        let [wire, server, peer] = [leg.wire.number(), leg.server.number(), leg.peer.number()];
         // Sixty-four bits under a seed that nobody knows: that two of so many agree is one chance in a hundred million.
         let mark = self.hasher.hash_one([
             leg.start.0.cast_unsigned(),
             leg.bytes,
             leg.request,
-            wire,
-            server,
-            peer,
+            leg.wire.number(),
+            leg.server.number(),
+            leg.peer.number(),
             u64::from(leg.duration) << 8 | (leg.side as u64) << 2 | (leg.protocol as u64) << 1 | u64::from(leg.refused),
         ]);
-        // The place does not depend on the seed: what is forgotten must be the same in every run.
-        let spread =
-            (leg.start.0.cast_unsigned() ^ peer.rotate_left(16) ^ leg.request).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = &mut self.places[(spread >> 40) as usize % PLACES];
-        if place.contains(&mark) {
+        Some(Look { place: place(leg), mark })
+    }
+
+    /// Whether that leg was here before; remembers it.
+    pub fn is_again(&mut self, look: Look) -> bool {
+        let place = &mut self.places[look.place];
+        if place.contains(&look.mark) {
             return true;
         }
         place.copy_within(1.., 0);
-        place[PLACE - 1] = mark;
+        place[PLACE - 1] = look.mark;
         false
     }
+}
+
+/// The place of a leg. It does not depend on the seed: what is forgotten must be the same in every run.
+#[inline]
+fn place(leg: &Leg) -> usize {
+    let word = leg.start.0.cast_unsigned() ^ leg.peer.number().rotate_left(16) ^ leg.request;
+    // Fibonacci's multiplier spreads neighbouring moments.
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % PLACES
 }
 
 #[cfg(test)]
@@ -94,17 +115,24 @@ mod tests {
         }
     }
 
+    fn is_again(repeats: &mut Repeats, leg: &Leg) -> bool {
+        repeats.look(leg).is_some_and(|look| repeats.is_again(look))
+    }
+
     #[test]
     fn a_leg_is_told_again_whatever_its_way_and_place() {
         let (mut repeats, mut names) = (Repeats::default(), Names::default());
         let first = leg(&mut names, 1, 80);
-        assert!(!repeats.is_again(&first));
-        assert!(repeats.is_again(&Leg { way: 9, kept: 3, ..first }));
-        assert!(!repeats.is_again(&Leg { side: Side::Inbound, ..first }));
-        assert!(!repeats.is_again(&Leg { bytes: 8, ..first }));
-        assert!(!repeats.is_again(&leg(&mut names, 2, 80)));
+        assert!(!is_again(&mut repeats, &first));
+        assert!(is_again(&mut repeats, &Leg { way: 9, kept: 3, ..first }));
+        assert!(!is_again(&mut repeats, &Leg { side: Side::Inbound, ..first }));
+        assert!(!is_again(&mut repeats, &Leg { bytes: 8, ..first }));
+        assert!(!is_again(&mut repeats, &leg(&mut names, 2, 80)));
         let request = Leg { protocol: Protocol::Http, ..first };
-        assert!(!repeats.is_again(&request) && !repeats.is_again(&request), "without an id nothing is told");
+        assert!(
+            !is_again(&mut repeats, &request) && !is_again(&mut repeats, &request),
+            "without an id nothing is told"
+        );
     }
 
     #[test]
@@ -113,7 +141,7 @@ mod tests {
         let first = leg(&mut names, 0, 80);
         let mut again = |from: i64, count: i64| {
             (from..from + count)
-                .filter(|number| repeats.is_again(&Leg { start: Micros(number * 1000), ..first }))
+                .filter(|number| is_again(&mut repeats, &Leg { start: Micros(number * 1000), ..first }))
                 .count()
         };
         assert_eq!(again(0, 20_000), 0);

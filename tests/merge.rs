@@ -40,10 +40,8 @@ fn pass<'s, 'b>(settings: &'s Settings, logs: &[PathBuf], lines: impl Iterator<I
     let mut scanner = pass.scanner(0);
     for block in lines {
         let mut read = scanner.scan(block, Scanned::default());
-        pass.absorb(&mut read, block).unwrap();
-        if let Some(reached) = read.reached {
-            pass.advance(reached);
-        }
+        let now = read.reached;
+        pass.absorb(&mut read, block, now).unwrap();
     }
     pass
 }

@@ -123,7 +123,7 @@ impl Options {
 }
 
 /// How many legs come in before it is worth looking for groups that can close: few enough for a cache.
-const SWEEP: usize = 8 << 10;
+const SWEEP: usize = 1 << 10;
 
 /// Where closed connections go, one by one: most of them are only counted, and never stored again.
 pub trait Closed {
@@ -162,8 +162,8 @@ impl Pairer {
     }
 
     /// Says how far log time has come.
-    pub fn advance(&mut self, now: Micros) {
-        self.now = self.now.max(Some(now));
+    pub fn advance(&mut self, now: Option<Micros>) {
+        self.now = self.now.max(now);
     }
 
     /// Takes a leg. One that no other leg can join goes to `closed` at once.

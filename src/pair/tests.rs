@@ -78,7 +78,7 @@ impl Mesh {
         let mut closed = Collected::default();
         for leg in legs {
             pairer.push(*leg, &mut closed);
-            pairer.advance(leg.end());
+            pairer.advance(Some(leg.end()));
             pairer.sweep(&mut closed);
         }
         pairer.finish(&mut closed);

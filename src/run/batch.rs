@@ -21,7 +21,7 @@ use crate::source::lines::Lines;
 const WAVE: usize = 8;
 /// The largest block, and the smallest where there are many sources. A block and what is made of it fit a core's
 /// cache: 4 MiB took a tenth more time.
-const BLOCK: usize = 512 << 10;
+const BLOCK: usize = 256 << 10;
 const SMALLEST: usize = 64 << 10;
 
 /// How many files stay open. Those behind them are opened for every read: some systems allow just 256 at a time.
@@ -86,7 +86,7 @@ struct Feed {
 /// the pass, and the others go on. Errors are those of the output.
 pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Result<()> {
     let sources = pass.take(expanded);
-    let size = (16 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
+    let size = (32 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
     let (mut open, mut feed) = (Vec::new(), Feed::default());
     for (number, source) in sources.into_iter().enumerate() {
         let (name, first_line) = (source.name.clone(), source.first_line);
@@ -170,14 +170,11 @@ fn turns(open: &[&mut Open], progress: &[Progress]) -> VecDeque<(usize, usize)> 
 fn absorb(pass: &mut Pass<'_>, progress: &mut [Progress], done: Done, feed: &Mutex<Feed>) -> io::Result<()> {
     let Done { turn, block, mut result, .. } = done;
     progress[turn].reached = progress[turn].reached.max(result.reached);
-    pass.absorb(&mut result, &block)?;
+    // Log time is where the slowest source is; one that has told nothing yet holds it back.
+    let now = progress.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten();
+    pass.absorb(&mut result, &block, now)?;
     let mut feed = lock(feed);
     feed.spare.push(block.bytes);
     feed.used.push(result);
-    drop(feed);
-    // Log time is where the slowest source is; one that has told nothing yet holds it back.
-    if let Some(now) = progress.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten() {
-        pass.advance(now);
-    }
     Ok(())
 }

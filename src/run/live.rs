@@ -83,10 +83,8 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, na
             Ok(Arrived::Archive(expanded)) => return batch::run(pass, expanded, stop),
             Ok(Arrived::Block(block)) => {
                 result = scanner.scan(&block, result);
-                pass.absorb(&mut result, &block)?;
-                if let Some(reached) = result.reached {
-                    pass.advance(reached);
-                }
+                let now = result.reached;
+                pass.absorb(&mut result, &block, now)?;
                 fresh = true;
             }
             Ok(Arrived::Failed(error)) => pass.troubles.push(format!("{name}: {error}")),

@@ -185,14 +185,14 @@ impl<'s> Pass<'s> {
         Scanner::new(&self.settings.formats, options, number).placed(&self.places, &self.names)
     }
 
-    /// Takes over what a block held; `scanned` may be used again. Each step is done for many legs before the next one: where it
+    /// Takes over what a block held; `scanned` may be used again. With it every open source has come to `now` in log time. Each step is done for many legs before the next one: where it
     /// has to fetch something from far away, it does so for several of them at a time.
-    pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block) -> io::Result<()> {
+    pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block, now: Option<Micros>) -> io::Result<()> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
         let mut kept: Vec<Option<Shelved>> = scanned.kept.drain(..).map(Some).collect();
         let mut legs = std::mem::take(&mut self.legs);
-        let mut again = Vec::new();
+        let (mut again, mut looks) = (Vec::new(), Vec::with_capacity(SIDE_BY_SIDE));
         let text = |number: &u32| {
             let (at, len) = scanned.lines[*number as usize];
             block.bytes.get(at as usize..(at + len) as usize).unwrap_or_default()
@@ -200,8 +200,13 @@ impl<'s> Pass<'s> {
         for (some, first) in scanned.legs.chunks(SIDE_BY_SIDE).zip((0..).step_by(SIDE_BY_SIDE)) {
             legs.clear();
             legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(first..));
-            legs.retain(|(leg, number)| {
-                let is_again = self.repeats.is_again(leg);
+            self.repeats.fetch(legs.iter().map(|(leg, _)| leg));
+            looks.clear();
+            looks.extend(legs.iter().map(|(leg, _)| self.repeats.look(leg)));
+            let mut looks = looks.iter();
+            legs.retain(|(_, number)| {
+                let look = looks.next().copied().flatten();
+                let is_again = look.is_some_and(|look| self.repeats.is_again(look));
                 if is_again {
                     again.push(*number);
                 }
@@ -233,6 +238,7 @@ impl<'s> Pass<'s> {
             self.sink.legs(&scanned.rows.batch, &|row| again.binary_search(&legs[row]).is_err())?;
         }
         self.tally.merge(std::mem::take(&mut scanned.tally));
+        self.pairer.advance(now);
         self.pairer.sweep(closing);
         closing.count();
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
@@ -240,11 +246,6 @@ impl<'s> Pass<'s> {
         let most =
             if self.sink.wants_rows().is_some() { self.settings.pairing.hold / 4 } else { self.settings.pairing.hold };
         if closing.connections.len() >= most { self.show() } else { Ok(()) }
-    }
-
-    /// Says that every open source has come so far in log time.
-    pub fn advance(&mut self, now: Micros) {
-        self.pairer.advance(now);
     }
 
     /// Asks the rules, unless nothing that they see has changed since they were asked.
