@@ -156,16 +156,16 @@ impl Ledger {
         for connection in connections {
             let Some(leading) = connection.leading() else { continue };
             let entry = &mut self.entries[leading.way as usize];
-            entry.lead(&leading);
+            entry.lead(leading);
             // The rest leads by a service's address, the usual way: its first and last are enough. An address among the
             // client's own is hardly a service's.
             let client = leading.peer.ip();
-            let untimed = leading.side.is_client() && leading.protocol == Protocol::Tcp && !is_timed(&leading);
+            let untimed = leading.side.is_client() && leading.protocol == Protocol::Tcp && !is_timed(leading);
             if untimed && entry.dest.may_be_near(client) {
                 entry.meet(client, leading.start);
             }
-            if let (Some(out), Some(inn)) = (connection.outbound, connection.inbound) {
-                entry.pair(&out, &inn);
+            if let (Some(out), Some(inn)) = (&connection.outbound, &connection.inbound) {
+                entry.pair(out, inn);
             }
         }
         for leading in connections.iter().filter_map(Connection::leading).filter(|leading| leading.side.is_client()) {
@@ -173,10 +173,10 @@ impl Ledger {
             if !entry.fails && !leading.server.is_none() {
                 let key = (entry.cluster, leading.server);
                 if self.answers.len() < MOST_WAYS || self.answers.contains_key(&key) {
-                    self.answers.entry(key).or_default().add(&leading);
+                    self.answers.entry(key).or_default().add(leading);
                 }
             }
-            if leading.protocol == Protocol::Tcp && is_timed(&leading) {
+            if leading.protocol == Protocol::Tcp && is_timed(leading) {
                 note(&mut self.clients, (leading.way, leading.peer.ip()), leading.start);
             }
         }
@@ -187,7 +187,7 @@ impl Ledger {
 
     /// Counts what joined a connection's legs, or that there is only one.
     fn link(&mut self, connection: &Connection) {
-        if let (Some(out), Some(inn), Some(matched)) = (connection.outbound, connection.inbound, connection.matched) {
+        if let (Some(out), Some(inn), Some(matched)) = (&connection.outbound, &connection.inbound, connection.matched) {
             *self.matched.entry(matched).or_default() += 1;
             // Who answered is told of connections to the very address that was dialled, and of those that failed; of
             // the others it is enough that another address answered.
@@ -204,7 +204,7 @@ impl Ledger {
                 self.alone.len() < MOST_WAYS || other.is_none() || self.alone.contains_key(&(leading.way, other));
             *self.alone.entry((leading.way, if known { other } else { Ip::UNTOLD })).or_default() += 1;
         }
-        if let Some(inn) = connection.inbound.filter(|inn| inn.service_time != Leg::UNTOLD)
+        if let Some(inn) = connection.inbound.as_ref().filter(|inn| inn.service_time != Leg::UNTOLD)
             && (self.served.len() < MOST_WAYS || self.served.contains_key(&inn.server))
         {
             let (count, proxy, service) = self.served.entry(inn.server).or_default();

@@ -85,8 +85,8 @@ impl Connection {
     }
 
     /// The leg that leads: the client's, else the server's.
-    pub fn leading(&self) -> Option<Leg> {
-        self.outbound.or(self.inbound)
+    pub fn leading(&self) -> Option<&Leg> {
+        self.outbound.as_ref().or(self.inbound.as_ref())
     }
 }
 
@@ -167,12 +167,12 @@ impl Pairer {
     }
 
     /// Takes a leg. One that no other leg can join goes to `closed` at once.
-    pub fn push(&mut self, leg: Leg, closed: &mut dyn Closed) {
-        match key(&leg) {
+    pub fn push(&mut self, leg: &Leg, closed: &mut dyn Closed) {
+        match key(leg) {
             Some(key) => {
                 self.fresh.insert(key, leg);
             }
-            None => closed.connection(Connection::alone(leg)),
+            None => closed.connection(Connection::alone(*leg)),
         }
     }
 
@@ -216,7 +216,7 @@ impl Pairer {
                 return;
             }
             for leg in legs {
-                if self.late.insert(key, *leg) > 1 {
+                if self.late.insert(key, leg) > 1 {
                     met.push(key);
                 }
             }
@@ -232,7 +232,7 @@ impl Pairer {
         let late = self.late.ripe(|_, _| true);
         self.late.draw(&late, |key, legs| {
             for leg in legs {
-                self.fresh.insert(key, *leg);
+                self.fresh.insert(key, leg);
             }
         });
         let mut again = Vec::new();
@@ -247,7 +247,7 @@ impl Pairer {
             }
         });
         for leg in again {
-            self.fresh.insert(leg.wire.number(), leg);
+            self.fresh.insert(leg.wire.number(), &leg);
         }
         let others = self.fresh.ripe(|key, group| !is_request_key(key) && group.end < horizon);
         self.fresh.draw(&others, |_, legs| {
@@ -264,7 +264,7 @@ fn close_if_exact(legs: &[Leg], closed: &mut dyn Closed) -> bool {
         return false;
     }
     // Nearly every group: its two legs, and nothing to choose.
-    if let [one, other] = *legs {
+    if let [one, other] = legs {
         let connection = resolve::couple(one, other).filter(is_exact);
         if let Some(connection) = connection {
             closed.connection(connection);
@@ -286,7 +286,7 @@ fn is_exact(connection: &Connection) -> bool {
 
 /// Closes a group; gives back the legs that found no partner.
 fn close(legs: &[Leg], closed: &mut dyn Closed) -> Vec<Leg> {
-    if let [one, other] = *legs
+    if let [one, other] = legs
         && let Some(connection) = resolve::couple(one, other)
     {
         closed.connection(connection);

@@ -43,13 +43,13 @@ impl Resolved {
 }
 
 /// The connection of two legs, if they are its two ends.
-pub(super) fn couple(one: Leg, other: Leg) -> Option<Connection> {
+pub(super) fn couple(one: &Leg, other: &Leg) -> Option<Connection> {
     let (out, inn) = if one.side.is_client() { (one, other) } else { (other, one) };
     if !out.side.is_client() || inn.side != Side::Inbound {
         return None;
     }
-    let matched = fit(&out, &inn)?;
-    Some(Connection { outbound: Some(out), inbound: Some(inn), matched: Some(matched) })
+    let matched = fit(out, inn)?;
+    Some(Connection { outbound: Some(*out), inbound: Some(*inn), matched: Some(matched) })
 }
 
 /// Resolves one group. Legs that found no partner are in `left`.

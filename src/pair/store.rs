@@ -41,9 +41,9 @@ impl Store {
     }
 
     /// Puts a leg into its group; gives how many are in there now.
-    pub(super) fn insert(&mut self, key: u64, leg: Leg) -> u32 {
+    pub(super) fn insert(&mut self, key: u64, leg: &Leg) -> u32 {
         let group = self.groups.entry(key).or_insert(Group { head: NIL, count: 0, end: leg.end() });
-        let node = Node { leg, next: group.head };
+        let node = Node { leg: *leg, next: group.head };
         group.count += 1;
         group.end = group.end.max(leg.end());
         group.head = if let Some(place) = self.free.pop() {

@@ -77,7 +77,7 @@ impl Mesh {
         let mut pairer = Pairer::new(Options { hold, most: 1 << 20, settled: 5_000, window: 10_000 });
         let mut closed = Collected::default();
         for leg in legs {
-            pairer.push(*leg, &mut closed);
+            pairer.push(leg, &mut closed);
             pairer.advance(Some(leg.end()));
             pairer.sweep(&mut closed);
         }
@@ -260,7 +260,7 @@ fn where_memory_is_short_the_oldest_legs_are_given_up_and_counted() {
     // Log time stands still, as where one of many sources tells nothing.
     for number in 0..1000 {
         let leg = mesh.leg(0, &format!("10.0.{}.{}:51100", number / 250, number % 250), number, number, 0);
-        pairer.push(leg, &mut closed);
+        pairer.push(&leg, &mut closed);
         pairer.sweep(&mut closed);
         assert!(pairer.waiting() <= 65);
     }

@@ -220,12 +220,12 @@ impl<'s> Pass<'s> {
                     closing.ledger.line(leg, || text(number));
                 }
             }
-            for (mut leg, number) in legs.iter().copied() {
+            for (leg, number) in &mut legs {
                 let record = kept.get_mut(leg.kept as usize).and_then(Option::take);
                 if closing.filters || record.is_some() {
-                    let wanted = scanned.rows.wanted.get(number as usize).copied().unwrap_or(true);
+                    let wanted = scanned.rows.wanted.get(*number as usize).copied().unwrap_or(true);
                     let record = record.map(|line| line.renamed(|name| closing.ledger.renamed(name, scanned.scanner)));
-                    let text = closing.filters.then(|| text(&number).into());
+                    let text = closing.filters.then(|| text(number).into());
                     leg.kept = closing.held.put(Held { record, text, wanted });
                 }
                 self.pairer.push(leg, closing);

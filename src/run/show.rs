@@ -148,7 +148,7 @@ impl Learned<'_> {
         findings.dedup();
         let ledger = self.ledger;
         let alone = connection.leading().filter(|_| connection.matched.is_none());
-        let why = |leg: Leg| judged.topology.why_alone(&ledger.ways()[leg.way as usize], leg.other(), &ledger.names);
+        let why = |leg: &Leg| judged.topology.why_alone(&ledger.ways()[leg.way as usize], leg.other(), &ledger.names);
         (findings, alone.map(|leg| why(leg).name()))
     }
 
@@ -190,7 +190,7 @@ impl Learned<'_> {
             prediction: predicted.as_ref().map(|predicted| predicted.prediction),
             predicted_cluster: predicted.and_then(|predicted| predicted.predicted_cluster).unwrap_or_default(),
             findings: findings.join(","),
-            ..lines.closed.leading().map(|leg| self.known(&leg)).unwrap_or_default()
+            ..lines.closed.leading().map(|leg| self.known(leg)).unwrap_or_default()
         };
         let spans = [0, 1].map(|number| lines.legs[number].as_ref().map(|(_, line)| line.record.spans()));
         let row = |number: usize| {
