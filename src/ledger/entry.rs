@@ -135,6 +135,8 @@ impl Few {
         if let Some((_, known)) = self.list.iter_mut().find(|(known, _)| *known == ip) {
             known.join(&span);
         } else if self.list.len() < Few::MOST {
+            // Most ways have one, and there are a hundred thousand ways.
+            self.list.reserve_exact(usize::from(self.list.is_empty()));
             self.list.push((ip, span));
         } else {
             *self = Few { list: Vec::new(), many: true };
@@ -303,7 +305,7 @@ impl Entry {
     pub(super) fn note(&mut self, evidence: &mut Vec<Evidence>, leg: &Leg, line: &[u8]) {
         let (start, origin) = (leg.start, leg.origin);
         let place = evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
-        if place == usize::from(self.most) {
+        if place >= usize::from(self.most) {
             return;
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -313,8 +315,13 @@ impl Entry {
 
     fn insert(&mut self, evidence: &mut Vec<Evidence>, place: usize, line: Evidence) {
         let most = usize::from(self.most);
+        if place >= most {
+            return;
+        }
+        evidence.truncate(most - 1);
+        // No more room than for lines that are kept: a hundred thousand ways have one each.
+        evidence.reserve_exact(1);
         evidence.insert(place, line);
-        evidence.truncate(most);
         let latest = evidence.last().filter(|_| evidence.len() == most);
         // The few lines without a time are always looked at.
         self.enough = latest.and_then(|latest| NonZeroI64::new(latest.start.0));

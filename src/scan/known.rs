@@ -19,7 +19,9 @@ const MOST: usize = 200_000;
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) names: Names,
+    /// The ways that are not handed on yet, and how many were met in all.
     ways: Vec<Way>,
+    met: u32,
     way_table: HashTable<Met>,
     facts: Vec<Fact>,
     fact_table: HashTable<u32>,
@@ -38,23 +40,22 @@ struct Met {
     number: u32,
 }
 
-/// How many names, ways and facts were handed on with earlier blocks.
+/// How many names and facts were handed on with earlier blocks.
 struct Told {
     names: usize,
-    ways: usize,
     facts: usize,
 }
 
 impl Default for Told {
     fn default() -> Self {
         // The empty name is everybody's.
-        Told { names: 1, ways: 0, facts: 0 }
+        Told { names: 1, facts: 0 }
     }
 }
 
 impl Known {
     pub(super) fn is_too_much(&self) -> bool {
-        self.ways.len().max(self.facts.len()).max(self.names.len()) > MOST
+        self.way_table.len().max(self.facts.len()).max(self.names.len()) > MOST
     }
 
     /// The mark of a way.
@@ -69,7 +70,8 @@ impl Known {
         if let Some(met) = self.way_table.find(mark, |met| met.mark == mark) {
             return met.number;
         }
-        let number = self.ways.len() as u32;
+        let number = self.met;
+        self.met += 1;
         self.way_table.insert_unique(mark, Met { mark, number }, |met| met.mark);
         self.ways.push(*way);
         number
@@ -89,8 +91,8 @@ impl Known {
     pub(super) fn finish(&mut self, out: &mut Scanned) {
         let Known { names, ways, facts, told, .. } = self;
         out.names.extend((told.names..names.len()).map(|number| names.get(crate::names::Sym(number as u32)).into()));
-        out.ways.extend(ways[told.ways..].iter().copied());
+        out.ways.append(ways);
         out.facts.extend_from_slice(&facts[told.facts..]);
-        *told = Told { names: names.len(), ways: ways.len(), facts: facts.len() };
+        *told = Told { names: names.len(), facts: facts.len() };
     }
 }
