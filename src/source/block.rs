@@ -56,6 +56,7 @@ impl<R: Read> Blocks<R> {
 
     /// The next block, `None` at the end. `spare` is a buffer to use again.
     pub fn next(&mut self, spare: Vec<u8>) -> io::Result<Option<Block>> {
+        // What a line longer than a block is read by, and where a block is what one read brought.
         const PIECE: usize = 256 << 10;
         // What the spare buffer holds is written over: clearing it first would cost a pass over all of it.
         let mut bytes = spare;
@@ -66,7 +67,8 @@ impl<R: Read> Blocks<R> {
         // Where the search for a line end goes on.
         let mut searched = 0;
         while !self.ended {
-            let room = filled + PIECE.max(self.size.saturating_sub(filled));
+            let missing = self.size.saturating_sub(filled);
+            let room = filled + if self.size == 1 || missing == 0 { PIECE } else { missing };
             bytes.resize(bytes.len().max(room), 0);
             let read = match self.reader.read(&mut bytes[filled..room]) {
                 Ok(read) => read,
