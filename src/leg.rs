@@ -283,7 +283,7 @@ impl Fact {
 }
 
 /// One line, as numbers. Millions of them wait for each other, so every byte counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and no state of the others")]
 pub struct Leg {
     /// Start of the connection or request.

@@ -8,6 +8,7 @@ mod room;
 use std::borrow::Cow;
 
 pub use room::Room;
+use serde::{Deserialize, Serialize};
 
 use crate::field::Field;
 use crate::field::flag::Flags;
@@ -220,37 +221,44 @@ impl<'a> Record<'a> {
         self.text_at(Field::COUNT + number)
     }
 
-    /// An owned copy, for outputs that show every field of a connection's legs; `format` is the number of its format.
-    pub fn keep(&self, format: u32) -> Kept {
-        let filled = || self.spans.slots.iter().enumerate().filter(|(_, span)| !span.is_none());
-        let mut bytes = Vec::with_capacity(self.line.len() + 1 + 5 * filled().count());
+    /// Adds a copy to `bytes`, for outputs that show every field of a connection's legs; `format` is the number of its format.
+    pub fn keep(&self, format: u32, bytes: &mut Vec<u8>) -> Kept {
+        let at = bytes.len();
         bytes.extend_from_slice(self.line);
         bytes.push(self.spans.doubtful.into());
-        for (slot, span) in filled() {
+        for (slot, span) in self.spans.slots.iter().enumerate().filter(|(_, span)| !span.is_none()) {
             bytes.push(slot as u8);
-            put(span.at, &mut bytes);
-            put(span.len.rotate_left(1), &mut bytes);
+            put(span.at, bytes);
+            put(span.len.rotate_left(1), bytes);
         }
-        Kept { bytes: bytes.into(), line: self.line.len() as u32, format }
+        Kept { at, len: bytes.len() - at, line: self.line.len() as u32, format }
     }
 }
 
-/// A record that owns its line. Hundreds of thousands are kept, so it is one piece of memory.
-#[derive(Clone, Debug)]
+/// Where a copy of a record lies among others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Kept {
-    /// The line; whether it is doubtful; of each slot that has a value its number, where the value begins and how long it is.
-    pub bytes: Box<[u8]>,
+    /// Where it begins: the line; whether it is doubtful; of each slot that has a value its number, where the value begins and how
+    /// long it is.
+    pub at: usize,
+    /// How many bytes it has.
+    pub len: usize,
     /// How long the line is.
-    line: u32,
+    pub line: u32,
     /// The number of the format that read it, which knows what the extra slots mean.
     pub format: u32,
 }
 
 impl Kept {
+    /// Its bytes, of those among which it lies.
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.at..self.at + self.len).unwrap_or_default()
+    }
+
     /// The places of its fields.
-    pub fn spans(&self) -> Spans {
+    pub fn spans(self, bytes: &[u8]) -> Spans {
         let mut spans = Spans::default();
-        let Some([doubtful, rest @ ..]) = self.bytes.get(self.line as usize..) else { return spans };
+        let Some([doubtful, rest @ ..]) = self.of(bytes).get(self.line as usize..) else { return spans };
         spans.doubtful = *doubtful != 0;
         let mut rest = rest;
         while let [slot, behind @ ..] = rest {
@@ -262,8 +270,8 @@ impl Kept {
     }
 
     /// The record, with [`Kept::spans`].
-    pub fn record<'k>(&'k self, spans: &'k Spans) -> Record<'k> {
-        Record { line: self.bytes.get(..self.line as usize).unwrap_or_default(), spans }
+    pub fn record<'k>(self, bytes: &'k [u8], spans: &'k Spans) -> Record<'k> {
+        Record { line: self.of(bytes).get(..self.line as usize).unwrap_or_default(), spans }
     }
 }
 
@@ -372,10 +380,12 @@ mod tests {
         spans.set(Field::UserAgent as u8, Span::new(127, 255).escaped());
         spans.set(Field::Path as u8, Span::new(300, 70_000));
         spans.set(Field::COUNT as u8 + 3, Span::new(69_999, 70_000));
-        let kept = Record { line: &line, spans: &spans }.keep(7);
-        let again = kept.spans();
+        let mut bytes = b"before".to_vec();
+        let kept = Record { line: &line, spans: &spans }.keep(7, &mut bytes);
+        bytes.extend_from_slice(b"behind");
+        let again = kept.spans(&bytes);
         assert_eq!((again.slots, again.doubtful, kept.format), (spans.slots, true, 7));
-        assert_eq!(kept.record(&again).raw(Field::Path), Some(&line[300..]));
+        assert_eq!(kept.record(&bytes, &again).raw(Field::Path), Some(&line[300..]));
     }
 
     #[test]

@@ -434,3 +434,54 @@ fn connections_of_a_stream_are_written_before_it_ends() {
         assert!(line.unwrap().contains("\"pairing\""), "{to}");
     }
 }
+
+#[test]
+fn what_waits_for_long_goes_to_a_file_and_comes_back() {
+    use std::fmt::Write;
+    // Requests of which one in a thousand is answered by a line that comes much later; the others have none.
+    let (mut log, mut pairs) = (String::new(), 0);
+    let agent = "x".repeat(300);
+    for number in 0..18_000 {
+        let time = |number: u32| {
+            let seconds = number / 200;
+            format!("2026-03-01T10:{:02}:{:02}.{:03}Z", seconds / 60, seconds % 60, number % 200 * 5)
+        };
+        let line = |log: &mut String, number: u32, ends: &str, end: &str| {
+            let (time, id) = (time(number), format!("{number:08x}-0000-4000-8000-000000000000"));
+            let request = r#""GET /a HTTP/1.1" 200 - via_upstream - "-" 0 24 2 2 "-""#;
+            writeln!(log, r#"[{time}] {request} "{agent}" "{id}" "api:80" {ends} 10.0.0.1:{end} default"#).unwrap();
+        };
+        let port = 20_000 + number;
+        let (ends, end) =
+            (format!("\"10.0.0.2:80\" outbound|80||api.shop.svc.cluster.local 10.0.0.1:{port} 10.9.9.9:80"), "50000 -");
+        line(&mut log, number, &ends, end);
+        if number > 5000 && number % 1000 == 0 {
+            let first = number - 3000;
+            let ends = "\"127.0.0.1:80\" inbound|80|| 127.0.0.1:60000 10.0.0.2:80";
+            line(&mut log, first, ends, &format!("{} -", 20_000 + first));
+            pairs += 1;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = name(&folder, "waits.log");
+    std::fs::write(&path, &log).unwrap();
+    let columns = "outbound_line,outbound_request_id,outbound_user_agent,inbound_line,inbound_request_id";
+    let arguments = ["export", "--to", "-", "--export-format", "csv", "--columns", columns, &path];
+    let csv = done(&arguments);
+    let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|row| row.split(',').collect()).collect();
+    let mut seen: Vec<usize> = rows.iter().map(|row| row[0].parse().unwrap()).collect();
+    seen.extend(rows.iter().filter_map(|row| row[3].parse::<usize>().ok()));
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=log.lines().count()).collect::<Vec<_>>());
+    assert_eq!(rows.iter().filter(|row| !row[3].is_empty() && row[1] == row[4]).count(), pairs);
+    let lines: Vec<&str> = log.lines().collect();
+    for row in &rows {
+        assert!(lines[row[0].parse::<usize>().unwrap() - 1].contains(row[1]) && row[2] == agent);
+    }
+    // Where no file can be made, all of it stays in memory, and that is a trouble.
+    let output = logscan(&arguments).env("TMPDIR", "/nowhere/at/all").output().unwrap();
+    assert_eq!(text(&output), csv);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("lines wait in memory, for want of a temporary file in /nowhere/at/all: "), "{said}");
+}

@@ -70,8 +70,9 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
     if arguments.files.is_empty() && io::stdin().is_terminal() {
         anyhow::bail!("no log to export: name files, or pipe one in");
     }
-    // Rows and columns are made by the threads that all share, unless the first run of the process has set them up already.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global();
+    // Lines are read, and rows and columns made, by the same threads, this one among them: every thread more keeps memory for itself.
+    // Where that cannot be, because it was done already, it costs no more than that.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).use_current_thread().build_global();
     let wishes = wishes(arguments)?;
     let mut settings = Settings {
         expect: arguments.expect.as_deref().map(expectations).transpose()?,

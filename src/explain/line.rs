@@ -57,6 +57,7 @@ struct Read<'f> {
     leg: Leg,
     way: Way,
     shelved: Shelved,
+    records: Vec<u8>,
     spans: Spans,
     format: &'f Format,
     envelope: std::borrow::Cow<'static, str>,
@@ -99,8 +100,8 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     let shelved = shelved.renamed(|name| ledger.renamed(name, scanned.scanner));
     let envelope = scanned.tally.envelopes.keys().next().cloned().unwrap_or("none".into());
     let marks = [scanned.tally.doubtful > 0, scanned.tally.tolerated > 0];
-    let spans = shelved.record.spans();
-    let mut read = Read { ledger, leg, way, shelved, spans, format, envelope, marks };
+    let spans = shelved.record.spans(&scanned.records);
+    let mut read = Read { ledger, leg, way, shelved, records: scanned.records, spans, format, envelope, marks };
     let findings = read.judge();
     vec![read.reading(&findings), read.fields()]
 }
@@ -112,7 +113,7 @@ impl Read<'_> {
 
     /// Whether a ztunnel wrote the line.
     fn ambient(&self) -> bool {
-        self.shelved.record.record(&self.spans).raw(Field::Direction).is_some()
+        self.shelved.record.record(&self.records, &self.spans).raw(Field::Direction).is_some()
     }
 
     /// The rules' answer to a log of this one line, and why the line is alone in it.
@@ -181,7 +182,7 @@ impl Read<'_> {
 
     /// How it ended, by flags, cluster, bytes and duration.
     fn outcome(&self) -> Vec<String> {
-        let record = self.shelved.record.record(&self.spans);
+        let record = self.shelved.record.record(&self.records, &self.spans);
         let number = |field| record.integer(field).unwrap_or(0);
         let flags = self.way.flags;
         let direction = Direction::of(self.ledger.names.get(self.way.cluster));
@@ -266,7 +267,7 @@ impl Read<'_> {
 
     /// Every field with its value, then the ones that are absent.
     fn fields(&self) -> Entry {
-        let record = self.shelved.record.record(&self.spans);
+        let record = self.shelved.record.record(&self.records, &self.spans);
         let slots = self.format.slots();
         let (mut entry, mut absent) = (Entry::new("Fields", "in the order of Istio's text format"), Vec::new());
         for field in Field::ALL.iter().copied() {
@@ -298,7 +299,7 @@ impl Read<'_> {
         };
         let mut notes = vec![meaning.to_owned()];
         if field == Field::ResponseFlags {
-            let record = self.shelved.record.record(&self.spans);
+            let record = self.shelved.record.record(&self.records, &self.spans);
             notes.extend(record.flags().meanings().map(|(name, meaning)| format!("{name}: {meaning}")));
             let unknown = Flags::unknown_tokens(text.as_bytes());
             if !unknown.is_empty() {

@@ -4,6 +4,7 @@
 //! name when it is whole, or not at all.
 
 mod arrays;
+mod footer;
 mod form;
 mod parquet;
 mod partition;

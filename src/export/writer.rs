@@ -173,7 +173,7 @@ impl Writer {
                 let writer = CsvWriter::new(out).with_line_terminator("\r\n".into());
                 Writer::Csv(writer.batched(&schema)?)
             }
-            Form::Parquet => Writer::Parquet(Box::new(Parquet::create(out, arrow, &about(selection))?)),
+            Form::Parquet => Writer::Parquet(Box::new(Parquet::create(out, &arrow, &about(selection))?)),
             Form::Arrow => {
                 let mut writer = FileWriter::new(out, Arc::new(arrow), None, WriteOptions { compression: None });
                 writer.set_custom_schema_metadata(Arc::new(metadata()));
@@ -203,7 +203,7 @@ impl Writer {
     fn finish(&mut self) -> PolarsResult<()> {
         match self {
             Writer::Csv(writer) => writer.finish(),
-            Writer::Parquet(writer) => writer.finish().map(drop),
+            Writer::Parquet(writer) => writer.finish(),
             Writer::Arrow(writer) => writer.finish(),
             Writer::ArrowStream(writer) => writer.finish(),
             Writer::Ndjson(_) => Ok(()),

@@ -7,14 +7,18 @@
 //! wait; then those go that log time has left behind. So an input of ordinary size is resolved as a whole,
 //! whatever the order of its lines, and memory does not grow with the input as long as time moves on.
 
+mod late;
 mod resolve;
 mod store;
 
+use std::io;
+
+use late::Late;
 use serde::{Deserialize, Serialize};
 use store::Store;
 
 use crate::field::value::Micros;
-use crate::leg::{Leg, Side};
+use crate::leg::{Leg, Protocol, Side};
 
 /// By what two legs were found to be one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,7 +83,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn alone(leg: Leg) -> Connection {
+    /// One of which only this leg is known.
+    pub fn alone(leg: Leg) -> Connection {
         let (outbound, inbound) = if leg.side == Side::Inbound { (None, Some(leg)) } else { (Some(leg), None) };
         Connection { outbound, inbound, matched: None }
     }
@@ -101,6 +106,8 @@ pub struct Options {
     pub settled: i64,
     /// The others close after so many, once too many legs wait.
     pub window: i64,
+    /// Of legs whose partner did not come in its time so many stay in memory; the others lie in a temporary file.
+    pub at_hand: usize,
 }
 
 impl Default for Options {
@@ -108,7 +115,7 @@ impl Default for Options {
     /// hundred milliseconds apart: a minute is plenty for a partner to come, and a connection that is whole only waits
     /// for its port's next life or its proxy's next line, neither of which comes within seconds.
     fn default() -> Self {
-        Self { hold: 128 << 10, most: 1 << 20, settled: 5_000, window: 60_000 }
+        Self { hold: 128 << 10, most: 1 << 20, settled: 5_000, window: 60_000, at_hand: usize::MAX }
     }
 }
 
@@ -132,6 +139,9 @@ pub trait Closed {
 
     /// A line that told of a connection again (a periodic one): its leg went into another one.
     fn merged(&mut self, leg: Leg);
+
+    /// A leg whose partner did not come in its time waits on.
+    fn late(&mut self, leg: &Leg);
 }
 
 /// Collects legs until their groups close.
@@ -141,7 +151,7 @@ pub struct Pairer {
     /// Legs that came in lately. Small, so that it stays in a cache.
     fresh: Store,
     /// Legs whose partner did not come in its time; it may still come.
-    late: Store,
+    late: Late,
     /// The log time that every open input has reached.
     now: Option<Micros>,
     sweep_at: usize,
@@ -153,12 +163,22 @@ impl Pairer {
     /// An empty one.
     pub fn new(options: Options) -> Pairer {
         let sweep_at = SWEEP.min(options.hold);
-        Pairer { options, fresh: Store::default(), late: Store::default(), now: None, sweep_at, early: 0 }
+        Pairer { options, fresh: Store::default(), late: Late::new(options.at_hand), now: None, sweep_at, early: 0 }
     }
 
     /// How many legs wait.
     pub fn waiting(&self) -> usize {
         self.fresh.len() + self.late.len()
+    }
+
+    /// Why legs are lost that lay in the file, if some could not be read again.
+    pub fn lost(&mut self) -> Option<io::Error> {
+        self.late.lost.take()
+    }
+
+    /// Why nothing goes to the file any more, if it could not be written: all stays in memory, and nothing is lost.
+    pub fn trouble(&mut self) -> Option<io::Error> {
+        self.late.trouble.take()
     }
 
     /// Says how far log time has come.
@@ -190,7 +210,8 @@ impl Pairer {
         let ceiling = self.options.most;
         if self.waiting() > ceiling {
             let before = self.waiting();
-            self.close(self.fresh.median_end().max(self.late.median_end()), closed);
+            let horizon = self.fresh.median_end().max(self.late.median_end());
+            self.close(horizon, closed);
             self.early += (before - self.waiting()) as u64;
         }
         self.sweep_at = SWEEP.min(self.options.hold).max(self.fresh.len() * 2).min(ceiling + 1);
@@ -216,7 +237,8 @@ impl Pairer {
                 return;
             }
             for leg in legs {
-                if self.late.insert(key, leg) > 1 {
+                closed.late(leg);
+                if self.late.insert(key, *leg) {
                     met.push(key);
                 }
             }
@@ -229,32 +251,55 @@ impl Pairer {
     /// Closes every group that ended before `horizon`. Requests first: what a request id did not join may still meet
     /// a listener's line, which has none.
     fn close(&mut self, horizon: Micros, closed: &mut dyn Closed) {
-        let late = self.late.ripe(|_, _| true);
-        self.late.draw(&late, |key, legs| {
-            for leg in legs {
-                self.fresh.insert(key, leg);
-            }
-        });
+        let Pairer { fresh, late, .. } = self;
+        // A hundred thousand may be late. Of most of them nothing came any more: they need not be among the fresh ones first.
+        let is_ripe =
+            |fresh: &Store, key: u64, legs: &[Leg]| !fresh.has(key) && legs.iter().all(|leg| leg.end() < horizon);
         let mut again = Vec::new();
-        let requests = self.fresh.ripe(|key, group| is_request_key(key) && group.end < horizon);
-        self.fresh.draw(&requests, |_, legs| {
-            for leg in close(legs, closed) {
-                if leg.side.is_client() && !leg.wire.is_none() {
-                    again.push(leg);
-                } else {
-                    closed.connection(Connection::alone(leg));
-                }
+        late.draw(is_request_key, |late, key, legs| {
+            if is_ripe(fresh, key, legs) {
+                close_requests(legs, closed, |wire| fresh.has(wire) || late.has(wire), &mut again);
+            } else {
+                fresh.extend(key, legs);
             }
         });
+        let requests = fresh.ripe(|key, group| is_request_key(key) && group.end < horizon);
+        fresh.draw(&requests, |_, legs| close_requests(legs, closed, |_| true, &mut again));
         for leg in again {
-            self.fresh.insert(leg.wire.number(), &leg);
+            fresh.insert(leg.wire.number(), &leg);
         }
-        let others = self.fresh.ripe(|key, group| !is_request_key(key) && group.end < horizon);
-        self.fresh.draw(&others, |_, legs| {
-            for leg in close(legs, closed) {
-                closed.connection(Connection::alone(leg));
-            }
-        });
+        late.draw(
+            |_| true,
+            |_, key, legs| {
+                if is_ripe(fresh, key, legs) {
+                    close_others(legs, closed);
+                } else {
+                    fresh.extend(key, legs);
+                }
+            },
+        );
+        let others = fresh.ripe(|key, group| !is_request_key(key) && group.end < horizon);
+        fresh.draw(&others, |_, legs| close_others(legs, closed));
+    }
+}
+
+/// Closes a group of a request id. Clients' legs that found no partner go to `again`, if they have a wire on which somebody may wait.
+fn close_requests(legs: &[Leg], closed: &mut dyn Closed, waits: impl Fn(u64) -> bool, again: &mut Vec<Leg>) {
+    for leg in close(legs, closed) {
+        // Lines of one TCP connection may still meet each other there.
+        let may_meet = leg.protocol == Protocol::Tcp || waits(leg.wire.number());
+        if leg.side.is_client() && !leg.wire.is_none() && may_meet {
+            again.push(leg);
+        } else {
+            closed.connection(Connection::alone(leg));
+        }
+    }
+}
+
+/// Closes any other group.
+fn close_others(legs: &[Leg], closed: &mut dyn Closed) {
+    for leg in close(legs, closed) {
+        closed.connection(Connection::alone(leg));
     }
 }
 

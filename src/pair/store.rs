@@ -40,8 +40,13 @@ impl Store {
         self.nodes.len() - self.free.len()
     }
 
-    /// Puts a leg into its group; gives how many are in there now.
-    pub(super) fn insert(&mut self, key: u64, leg: &Leg) -> u32 {
+    /// Whether a group has legs.
+    pub(super) fn has(&self, key: u64) -> bool {
+        self.groups.contains_key(&key)
+    }
+
+    /// Puts a leg into its group.
+    pub(super) fn insert(&mut self, key: u64, leg: &Leg) {
         let group = self.groups.entry(key).or_insert(Group { head: NIL, count: 0, end: leg.end() });
         let node = Node { leg: *leg, next: group.head };
         group.count += 1;
@@ -53,7 +58,13 @@ impl Store {
             self.nodes.push(node);
             self.nodes.len() as u32 - 1
         };
-        group.count
+    }
+
+    /// Puts legs into their group.
+    pub(super) fn extend(&mut self, key: u64, legs: &[Leg]) {
+        for leg in legs {
+            self.insert(key, leg);
+        }
     }
 
     /// Takes out the groups that are `ripe`, in an order that does not depend on hashes: what counts them may have no room for
@@ -97,19 +108,6 @@ impl Store {
             } else {
                 self.groups.insert(key, group);
             }
-        }
-    }
-
-    /// The same for one group, if it is there.
-    pub(super) fn take_one(&mut self, key: u64, mut close: impl FnMut(&[Leg]) -> bool) {
-        let Some(head) = self.groups.get(&key).map(|group| group.head) else {
-            return;
-        };
-        let mut legs = Vec::new();
-        list(&self.nodes, head, &mut legs);
-        if close(&legs) {
-            vacate(&self.nodes, head, &mut self.free);
-            self.groups.remove(&key);
         }
     }
 

@@ -74,7 +74,13 @@ impl Mesh {
     }
 
     fn pairs_holding(legs: &[Leg], hold: usize) -> (Vec<(u64, u64, &'static str)>, usize) {
-        let mut pairer = Pairer::new(Options { hold, most: 1 << 20, settled: 5_000, window: 10_000 });
+        let in_memory = Self::pairs_within(legs, hold, usize::MAX);
+        assert_eq!(Self::pairs_within(legs, hold, 1), in_memory, "it does not matter where legs lie");
+        in_memory
+    }
+
+    fn pairs_within(legs: &[Leg], hold: usize, at_hand: usize) -> (Vec<(u64, u64, &'static str)>, usize) {
+        let mut pairer = Pairer::new(Options { hold, most: 1 << 20, settled: 5_000, window: 10_000, at_hand });
         let mut closed = Collected::default();
         for leg in legs {
             pairer.push(leg, &mut closed);
@@ -110,6 +116,8 @@ impl Closed for Collected {
     }
 
     fn merged(&mut self, _: Leg) {}
+
+    fn late(&mut self, _: &Leg) {}
 }
 
 #[test]
@@ -203,6 +211,20 @@ fn a_listener_line_joins_the_request_that_it_refused() {
     mesh.kinds[refused as usize].refused = true;
     let legs = [mesh.leg(refused, CLIENT, 1, 1, 0), mesh.leg(out, CLIENT, 0, 5, 7)];
     assert_eq!(Mesh::pairs(&legs), (vec![(2, 1, "tuple")], 0));
+    // Whichever of them is late, and where the other one waits when they close.
+    for (first, second) in [(0, 1), (1, 0)] {
+        for apart in 0..40 {
+            let mut all = vec![legs[first]];
+            let mut others = (0..40).map(|number| {
+                let start = 200 * number;
+                mesh.leg(out, &format!("10.0.0.9:{}", 40_000 + number), start, start, 100 + number.unsigned_abs())
+            });
+            all.extend(others.by_ref().take(apart));
+            all.push(legs[second]);
+            all.extend(others);
+            assert_eq!(Mesh::pairs_holding(&all, 8), (vec![(2, 1, "tuple")], 40), "{apart} legs apart");
+        }
+    }
 }
 
 #[test]
@@ -255,7 +277,7 @@ proptest::proptest! {
 #[test]
 fn where_memory_is_short_the_oldest_legs_are_given_up_and_counted() {
     let mut mesh = Mesh::new();
-    let mut pairer = Pairer::new(Options { hold: 8, most: 64, settled: 5_000, window: 10_000 });
+    let mut pairer = Pairer::new(Options { hold: 8, most: 64, settled: 5_000, window: 10_000, at_hand: usize::MAX });
     let mut closed = Collected::default();
     // Log time stands still, as where one of many sources tells nothing.
     for number in 0..1000 {

@@ -102,12 +102,16 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
         }
     }
     let mut progress = vec![Progress::default(); open.len()];
-    // More threads than blocks in a wave would have nothing to do.
-    let threads = pass.settings.threads.min(WAVE);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(io::Error::other)?;
-    let mut scanners: Vec<Scanner<'_>> =
-        (0..pool.current_num_threads().min(WAVE)).map(|number| pass.scanner(number)).collect();
-    let Some((own, others)) = scanners.split_first_mut() else { return Ok(()) };
+    // More threads than blocks in a wave would have nothing to do. A thread that is one of a pool shares it.
+    let own = if rayon::current_thread_index().is_some() {
+        None
+    } else {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(pass.settings.threads.min(WAVE));
+        Some(threads.build().map_err(io::Error::other)?)
+    };
+    let threads = own.as_ref().map_or_else(rayon::current_num_threads, rayon::ThreadPool::current_num_threads);
+    let mut scanners: Vec<Scanner<'_>> = (0..threads.min(WAVE)).map(|number| pass.scanner(number)).collect();
+    let Some((first, others)) = scanners.split_first_mut() else { return Ok(()) };
     let mut wave = Vec::new();
     loop {
         let sources: Vec<&mut Open> =
@@ -122,12 +126,12 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
             return Ok(());
         }
         let shared = Mutex::new(feed);
-        let absorbed = pool.in_place_scope(|scope| {
+        let absorbed = in_scope(own.as_ref(), |scope| {
             for scanner in others.iter_mut() {
                 scope.spawn(|_| work(scanner, &open, &shared));
             }
             let absorbed = wave.drain(..).try_for_each(|done| absorb(pass, &mut progress, done, &shared));
-            work(own, &open, &shared);
+            work(first, &open, &shared);
             absorbed
         });
         for (source, ended) in progress.iter_mut().zip(ended) {
@@ -137,6 +141,14 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
         absorbed?;
         std::mem::swap(&mut wave, &mut feed.done);
         wave.sort_unstable_by_key(|done| done.place);
+    }
+}
+
+/// Runs a scope in a pool, or in the one that this thread is of.
+fn in_scope<'s, R>(pool: Option<&rayon::ThreadPool>, work: impl FnOnce(&rayon::Scope<'s>) -> R) -> R {
+    match pool {
+        Some(pool) => pool.in_place_scope(work),
+        None => rayon::in_place_scope(work),
     }
 }
 

@@ -1,13 +1,20 @@
 //! What waits while a connection is open: lines that will be shown, and what the pairer closes.
 
+use std::io;
+
 use super::Ledger;
 use super::cells::{Cells, Place};
+use super::shut::Shut;
+use super::spool::{Spool, Spot};
 use crate::leg::Leg;
 use crate::pair::{Closed, Connection};
+use crate::record::Kept;
 use crate::scan::Shelved;
 
 /// How many legs or connections take each step together; a core's nearest cache holds them.
 pub(super) const SIDE_BY_SIDE: usize = 64;
+/// So many bytes of lines stay in memory, however long they wait.
+const STAYS: usize = 4 << 20;
 
 /// Counts what the pairer closes; keeps it only if it is to be shown.
 #[derive(Default)]
@@ -19,7 +26,7 @@ pub(super) struct Closing {
     pub(super) show: bool,
     /// Whether connections of which no line is wanted are to be left out.
     pub(super) filters: bool,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Shut,
     pub(super) held: Slab,
     pub(super) merged: u64,
     pub(super) left_out: u64,
@@ -29,18 +36,17 @@ impl Closed for Closing {
     fn connection(&mut self, connection: Connection) {
         let legs = || [connection.outbound, connection.inbound].into_iter().flatten();
         if self.filters {
-            if !legs().any(|leg| self.held.get(leg.kept).is_some_and(|held| held.wanted)) {
-                legs().for_each(|leg| drop(self.held.take(leg.kept)));
+            if !legs().any(|leg| self.held.is_wanted(leg.kept)) {
+                legs().for_each(|leg| self.held.forget(leg.kept));
                 self.left_out += 1;
                 return;
             }
             for leg in legs() {
-                let text = self.held.get(leg.kept).and_then(|held| held.text.as_deref());
-                self.ledger.line(&leg, || text.unwrap_or_default());
+                self.ledger.line(&leg, || self.held.text(leg.kept));
             }
         }
         if self.filters && !self.show {
-            legs().for_each(|leg| drop(self.held.take(leg.kept)));
+            legs().for_each(|leg| self.held.forget(leg.kept));
         }
         self.fresh.push(connection);
         if self.fresh.len() >= SIDE_BY_SIDE {
@@ -50,7 +56,11 @@ impl Closed for Closing {
 
     fn merged(&mut self, leg: Leg) {
         self.merged += 1;
-        self.held.take(leg.kept);
+        self.held.forget(leg.kept);
+    }
+
+    fn late(&mut self, leg: &Leg) {
+        self.held.put_away(leg.kept);
     }
 }
 
@@ -59,53 +69,123 @@ impl Closing {
     pub(super) fn count(&mut self) {
         self.ledger.count(&self.fresh);
         if self.show {
-            self.connections.extend_from_slice(&self.fresh);
+            self.fresh.iter().for_each(|connection| self.connections.push(connection));
         }
         self.fresh.clear();
     }
 }
 
-/// What is held of a leg that waits.
-pub(super) struct Held {
-    /// Its line with all its fields, if it is to be shown. While it waits its bytes lie elsewhere.
-    pub(super) record: Option<Shelved>,
-    /// Its whole text, if it is only counted once it is known to be wanted.
-    pub(super) text: Option<Box<[u8]>>,
-    /// Whether a filter takes the line.
-    pub(super) wanted: bool,
+/// Where a line lies.
+#[derive(Clone, Copy)]
+enum Lies {
+    Here(Place),
+    Away(Spot),
 }
 
-/// Lines of legs that wait, by number; numbers are used again.
+/// Lines of legs that wait, by number; numbers are used again. Those that wait for long are put away.
 #[derive(Default)]
 pub(super) struct Slab {
-    places: Vec<Option<(Held, Option<Place>)>>,
+    /// Where each line lies, and whether a filter takes it.
+    places: Vec<Option<(Lies, bool)>>,
     free: Vec<u32>,
-    bytes: Cells,
+    here: Cells,
+    away: Spool,
+    /// Whether lines may be put away.
+    puts_away: bool,
+    /// Room for what is held of one line.
+    room: Vec<u8>,
+    /// Why a line could not be put away: it and all others stay in memory.
+    pub(super) unwritten: Option<io::Error>,
+    /// Why a line that was put away could not be read again.
+    pub(super) lost: Option<io::Error>,
 }
 
 impl Slab {
-    pub(super) fn put(&mut self, mut held: Held) -> u32 {
-        let bytes = held.record.as_mut().map(|line| std::mem::take(&mut line.record.bytes));
-        let held = Some((held, bytes.map(|bytes| self.bytes.put(&bytes))));
-        if let Some(place) = self.free.pop() {
-            self.places[place as usize] = held;
-            return place;
+    /// Empty. `puts_away` tells whether lines may go to a file.
+    pub(super) fn new(puts_away: bool) -> Slab {
+        Slab { puts_away, ..Slab::default() }
+    }
+
+    /// Holds a line: with its record, of these bytes, if it is to be shown; with its text, if it is only counted once it is known to
+    /// be wanted.
+    pub(super) fn put(&mut self, line: Option<Shelved>, records: &[u8], text: &[u8], wanted: bool) -> u32 {
+        self.room.clear();
+        self.room = postcard::to_extend(&line, std::mem::take(&mut self.room)).unwrap_or_default();
+        self.room.extend_from_slice(line.map_or(&[], |line| line.record.of(records)));
+        self.room.extend_from_slice(text);
+        let place = Some((Lies::Here(self.here.put(&self.room)), wanted));
+        if let Some(number) = self.free.pop() {
+            self.places[number as usize] = place;
+            return number;
         }
-        self.places.push(held);
+        self.places.push(place);
         self.places.len() as u32 - 1
     }
 
-    /// What is held, without the bytes of its record.
-    pub(super) fn get(&self, number: u32) -> Option<&Held> {
-        self.places.get(number as usize)?.as_ref().map(|(held, _)| held)
+    /// Whether a line is held and a filter takes it.
+    pub(super) fn is_wanted(&self, number: u32) -> bool {
+        self.places.get(number as usize).copied().flatten().is_some_and(|(_, wanted)| wanted)
     }
 
-    pub(super) fn take(&mut self, number: u32) -> Option<Held> {
-        let (mut held, place) = self.places.get_mut(number as usize)?.take()?;
-        self.free.push(number);
-        if let (Some(line), Some(place)) = (&mut held.record, place) {
-            line.record.bytes = self.bytes.take(place);
+    /// The whole text of a line.
+    pub(super) fn text(&mut self, number: u32) -> &[u8] {
+        let text = self.read(number).map_or(0, |(_, _, text)| text.len());
+        &self.room[self.room.len() - text..]
+    }
+
+    /// Takes a line out, and adds its record to `records`.
+    pub(super) fn take(&mut self, number: u32, records: &mut Vec<u8>) -> Option<Shelved> {
+        let (line, record, _) = self.read(number)?;
+        let line = line.map(|line| {
+            let at = records.len();
+            records.extend_from_slice(record);
+            Shelved { record: Kept { at, ..line.record }, ..line }
+        });
+        self.forget(number);
+        line
+    }
+
+    /// A line is not needed any more.
+    pub(super) fn forget(&mut self, number: u32) {
+        match self.places.get_mut(number as usize).and_then(Option::take) {
+            Some((Lies::Here(place), _)) => self.here.forget(place),
+            Some((Lies::Away(spot), _)) => self.away.forget(spot),
+            None => return,
         }
-        Some(held)
+        self.free.push(number);
+    }
+
+    /// A line will be needed late, or never: it goes to the file, once enough of them are in memory.
+    pub(super) fn put_away(&mut self, number: u32) {
+        if !self.puts_away || self.here.bytes() <= STAYS || self.unwritten.is_some() {
+            return;
+        }
+        let Some(Some((lies, _))) = self.places.get_mut(number as usize) else { return };
+        let Lies::Here(place) = *lies else { return };
+        self.here.read(place, &mut self.room);
+        match self.away.put(&self.room) {
+            Ok(Some(spot)) => {
+                *lies = Lies::Away(spot);
+                self.here.forget(place);
+            }
+            Ok(None) => {}
+            Err(error) => self.unwritten = Some(error),
+        }
+    }
+
+    /// What is held of a line: what is known of it, its record and its text.
+    fn read(&mut self, number: u32) -> Option<(Option<Shelved>, &[u8], &[u8])> {
+        match self.places.get(number as usize).copied().flatten()? {
+            (Lies::Here(place), _) => self.here.read(place, &mut self.room),
+            (Lies::Away(spot), _) => {
+                if let Err(error) = self.away.read(spot, &mut self.room) {
+                    self.lost.get_or_insert(error);
+                    return None;
+                }
+            }
+        }
+        let (line, rest) = postcard::take_from_bytes::<Option<Shelved>>(&self.room).ok()?;
+        let (record, text) = rest.split_at_checked(line.map_or(0, |line| line.record.len))?;
+        Some((line, record, text))
     }
 }

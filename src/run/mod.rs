@@ -9,11 +9,13 @@ mod held;
 pub mod live;
 mod saved;
 mod show;
+mod shut;
+mod spool;
 
 use std::io;
 use std::sync::Arc;
 
-use held::{Closing, Held, SIDE_BY_SIDE};
+use held::{Closing, SIDE_BY_SIDE, Slab};
 
 use crate::expect::Expectations;
 use crate::field::value::Micros;
@@ -29,7 +31,7 @@ use crate::repeat::Repeats;
 use crate::replay::Replayed;
 use crate::report::{self, Gathered, Inputs, Report, Tables};
 use crate::rules;
-use crate::scan::{self, Asked, Scanned, Scanner, Shelved, Tally};
+use crate::scan::{self, Asked, Scanned, Scanner, Tally};
 use crate::sinks::Sink;
 use crate::source::Source;
 use crate::source::block::Block;
@@ -37,6 +39,9 @@ use crate::source::expand::Expanded;
 use crate::source::place::Place;
 use crate::topology::Topology;
 use crate::whatif::Planned;
+
+/// How many legs that are late stay in memory where connections become rows.
+const AT_HAND: usize = 8 << 10;
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -111,6 +116,8 @@ pub struct Pass<'s> {
     closing: Closing,
     /// Whether legs are to be paired.
     pairs: bool,
+    /// Room for connections that become rows.
+    room: show::Room,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
     /// The mesh's configuration, and how the ways compare with it.
@@ -132,7 +139,10 @@ impl<'s> Pass<'s> {
     /// An empty pass.
     pub fn new(settings: &'s Settings, sink: Box<dyn Sink + 's>) -> Pass<'s> {
         let pairs = sink.wants_pairs();
-        let show = sink.wants_connections() || sink.wants_rows().is_some();
+        // Rows are as many as the input has, so what waits to be one goes to temporary files.
+        let rows = sink.wants_rows().is_some();
+        let show = sink.wants_connections() || rows;
+        let at_hand = if rows { AT_HAND } else { settings.pairing.at_hand };
         let mut ledger = Ledger::default();
         // What nobody expects may be traffic on which nothing went wrong.
         ledger.least = u8::from(settings.expect.is_some());
@@ -144,7 +154,7 @@ impl<'s> Pass<'s> {
             places: Arc::default(),
             names: Arc::default(),
             sink,
-            pairer: Pairer::new(settings.pairing),
+            pairer: Pairer::new(pair::Options { at_hand, ..settings.pairing }),
             pairs,
             tally: Tally::default(),
             repeats: Repeats::default(),
@@ -152,7 +162,14 @@ impl<'s> Pass<'s> {
             repeated: 0,
             joined: 0,
             interrupted: false,
-            closing: Closing { ledger, show, filters: settings.filter.is_some(), ..Closing::default() },
+            closing: Closing {
+                ledger,
+                show,
+                filters: settings.filter.is_some(),
+                held: Slab::new(rows),
+                ..Closing::default()
+            },
+            room: show::Room::default(),
             judged: None,
             replayed: settings.mesh.as_ref().map(|mesh| Replayed::new(mesh, settings.mesh_after.as_ref())),
             redactor: settings.redact.then(Redactor::default),
@@ -185,12 +202,12 @@ impl<'s> Pass<'s> {
         Scanner::new(&self.settings.formats, options, number).placed(&self.places, &self.names)
     }
 
-    /// Takes over what a block held; `scanned` may be used again. With it every open source has come to `now` in log time. Each step is done for many legs before the next one: where it
-    /// has to fetch something from far away, it does so for several of them at a time.
+    /// Takes over what a block held; `scanned` may be used again. With it every open source has come to `now` in log time. Each step
+    /// is done for many legs before the next one: where it has to fetch something from far away, it does so for several of them
+    /// at a time.
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block, now: Option<Micros>) -> io::Result<()> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
-        let mut kept: Vec<Option<Shelved>> = scanned.kept.drain(..).map(Some).collect();
         let mut legs = std::mem::take(&mut self.legs);
         let (mut again, mut looks) = (Vec::new(), Vec::with_capacity(SIDE_BY_SIDE));
         let text = |number: &u32| {
@@ -221,12 +238,12 @@ impl<'s> Pass<'s> {
                 }
             }
             for (leg, number) in &mut legs {
-                let record = kept.get_mut(leg.kept as usize).and_then(Option::take);
-                if closing.filters || record.is_some() {
+                let kept = scanned.kept.get(leg.kept as usize);
+                if closing.filters || kept.is_some() {
                     let wanted = scanned.rows.wanted.get(*number as usize).copied().unwrap_or(true);
-                    let record = record.map(|line| line.renamed(|name| closing.ledger.renamed(name, scanned.scanner)));
-                    let text = closing.filters.then(|| text(number).into());
-                    leg.kept = closing.held.put(Held { record, text, wanted });
+                    let kept = kept.map(|line| line.renamed(|name| closing.ledger.renamed(name, scanned.scanner)));
+                    let text = if closing.filters { text(number) } else { &[] };
+                    leg.kept = closing.held.put(kept, &scanned.records, text, wanted);
                 }
                 self.pairer.push(leg, closing);
             }
@@ -241,11 +258,12 @@ impl<'s> Pass<'s> {
         self.pairer.advance(now);
         self.pairer.sweep(closing);
         closing.count();
+        self.check()?;
         // Connections that wait to be shown hold their lines: no more of them than legs may wait.
         // Rows are told little beyond themselves, so they wait less.
         let most =
             if self.sink.wants_rows().is_some() { self.settings.pairing.hold / 4 } else { self.settings.pairing.hold };
-        if closing.connections.len() >= most { self.show() } else { Ok(()) }
+        if self.closing.connections.len() >= most { self.show() } else { Ok(()) }
     }
 
     /// Asks the rules, unless nothing that they see has changed since they were asked.
@@ -341,6 +359,13 @@ impl<'s> Pass<'s> {
         self.closing.count();
         self.judged = None;
         self.show()?;
+        self.check()?;
+        if let Some(error) = self.pairer.trouble().or(self.closing.held.unwritten.take()) {
+            let folder = std::env::temp_dir();
+            let trouble =
+                format!("lines wait in memory, for want of a temporary file in {}: {error}", folder.display());
+            self.troubles.push(trouble);
+        }
         // Counts have changed since the rules were asked, if they were.
         let tables = self.judge_and_count()?;
         let Some((_, _, judged)) = &self.judged else {

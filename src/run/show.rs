@@ -24,6 +24,15 @@ use crate::table::{Apart, Batch, ConnectionRow, Known, LegRow};
 const TOGETHER: usize = 4096;
 const SIDE_BY_SIDE: usize = 512;
 
+/// Room for rows: it stays, since what comes and goes in large pieces leaves holes in memory.
+#[derive(Default)]
+pub(super) struct Room {
+    /// The bytes of records.
+    records: Vec<u8>,
+    /// Rows that are made side by side.
+    batches: Vec<Batch>,
+}
+
 /// A connection and the lines that were kept of it.
 struct Lines<'c> {
     closed: &'c Connection,
@@ -45,26 +54,38 @@ impl Pass<'_> {
     /// Shows the connections that are closed.
     pub(super) fn show(&mut self) -> io::Result<()> {
         let mut closed = std::mem::take(&mut self.closing.connections);
-        if closed.is_empty() {
+        if closed.len() == 0 {
             return Ok(());
         }
         self.judge();
-        closed.sort_unstable_by_key(|connection| {
-            connection.leading().map(|leg| (leg.end(), leg.order(), connection.inbound.map(|leg| leg.origin)))
-        });
+        closed.sort();
         if let Some((selection, _)) = self.sink.wants_rows() {
-            let mut room = vec![selection.batch(); TOGETHER / SIDE_BY_SIDE];
-            return closed.chunks(TOGETHER).try_for_each(|some| self.rows(some, &mut room));
+            let mut room = std::mem::take(&mut self.room);
+            room.batches.resize_with(TOGETHER / SIDE_BY_SIDE, || selection.batch());
+            closed.chunks(TOGETHER).try_for_each(|some| self.rows(&some, &mut room))?;
+            self.room = room;
+        } else {
+            for connection in closed.chunks(TOGETHER).flatten() {
+                let shown = self.shown(&connection);
+                let shown = match &mut self.redactor {
+                    Some(redactor) => redactor.shown(shown),
+                    None => shown,
+                };
+                self.sink.connection(&shown)?;
+            }
         }
-        for connection in closed {
-            let shown = self.shown(&connection);
-            let shown = match &mut self.redactor {
-                Some(redactor) => redactor.shown(shown),
-                None => shown,
-            };
-            self.sink.connection(&shown)?;
-        }
+        closed.clear();
+        self.closing.connections = closed;
         Ok(())
+    }
+
+    /// Whether everything that lay in temporary files could be read again. An error says where it lay.
+    pub(super) fn check(&mut self) -> io::Result<()> {
+        let lost = self.pairer.lost().or(self.closing.held.lost.take());
+        lost.map_or(Ok(()), |error| {
+            let place = format!("a temporary file in {}", std::env::temp_dir().display());
+            Err(io::Error::new(error.kind(), format!("{place} cannot be read again: {error}")))
+        })
     }
 
     fn shown(&mut self, connection: &Connection) -> Shown {
@@ -80,23 +101,26 @@ impl Pass<'_> {
     }
 
     /// Shows connections as rows, which are made side by side.
-    fn rows(&mut self, closed: &[Connection], room: &mut [Batch]) -> io::Result<()> {
-        let mut line = |leg: Option<Leg>| Some((leg?, self.closing.held.take(leg?.kept)?.record?));
+    fn rows(&mut self, closed: &[Connection], room: &mut Room) -> io::Result<()> {
+        let Room { records, batches } = room;
+        records.clear();
+        let mut line = |leg: Option<Leg>| Some((leg?, self.closing.held.take(leg?.kept, records)?));
         let closed: Vec<Lines> =
             closed.iter().map(|closed| Lines { closed, legs: [line(closed.outbound), line(closed.inbound)] }).collect();
+        self.check()?;
         let Some((selection, filter)) = self.sink.wants_rows() else { return Ok(()) };
         let learned = self.learned();
         let wanted = |row: &ConnectionRow<'_>| filter.is_none_or(|filter| filter.takes(row));
-        closed.par_chunks(SIDE_BY_SIDE).zip(&mut *room).for_each(|(closed, batch)| {
+        closed.par_chunks(SIDE_BY_SIDE).zip(&mut *batches).for_each(|(closed, batch)| {
             for lines in closed {
-                learned.row(lines, |row| {
+                learned.row(lines, records, |row| {
                     if wanted(row) {
                         batch.add(selection, row);
                     }
                 });
             }
         });
-        for batch in room {
+        for batch in batches {
             self.sink.rows(batch)?;
             batch.clear();
         }
@@ -115,12 +139,13 @@ impl Pass<'_> {
 
     fn leg(&mut self, leg: &Leg) -> Value {
         let way = self.closing.ledger.ways()[leg.way as usize];
-        let kept = self.closing.held.take(leg.kept).and_then(|held| held.record);
+        let mut bytes = Vec::new();
+        let kept = self.closing.held.take(leg.kept, &mut bytes);
         let extras = |kept: &Kept| {
             let format = self.settings.formats.list().get(kept.format as usize);
             format.map_or(&[][..], |format| &format.extras)
         };
-        let object = |kept: &Kept, extras: &[String]| leg_object(&kept.record(&kept.spans()), extras);
+        let object = |kept: &Kept, extras: &[String]| leg_object(&kept.record(&bytes, &kept.spans(&bytes)), extras);
         let mut object = kept.as_ref().map(|kept| object(&kept.record, extras(&kept.record))).unwrap_or_default();
         let name = |name| Some(self.closing.ledger.show(name).into_owned()).filter(|name| !name.is_empty());
         let of = |which: fn(&Shelved) -> Sym| kept.as_ref().and_then(|kept| name(which(kept)));
@@ -181,7 +206,7 @@ impl Learned<'_> {
     }
 
     /// A connection as a row, which lives as long as `add` looks at it.
-    fn row(&self, lines: &Lines<'_>, add: impl FnOnce(&ConnectionRow<'_>)) {
+    fn row(&self, lines: &Lines<'_>, records: &[u8], add: impl FnOnce(&ConnectionRow<'_>)) {
         let (findings, unpaired) = self.told(lines.closed);
         let predicted = self.prediction(lines.closed);
         let known = Known {
@@ -192,19 +217,19 @@ impl Learned<'_> {
             findings: findings.join(","),
             ..lines.closed.leading().map(|leg| self.known(leg)).unwrap_or_default()
         };
-        let spans = [0, 1].map(|number| lines.legs[number].as_ref().map(|(_, line)| line.record.spans()));
+        let spans = [0, 1].map(|number| lines.legs[number].as_ref().map(|(_, line)| line.record.spans(records)));
         let row = |number: usize| {
             let (leg, line) = lines.legs[number].as_ref()?;
-            Some(self.leg_row(leg, line, spans[number].as_ref()?))
+            Some(self.leg_row(leg, line, records, spans[number].as_ref()?))
         };
         add(&ConnectionRow { outbound: row(0), inbound: row(1), known });
     }
 
-    fn leg_row<'r>(&'r self, leg: &Leg, line: &'r Shelved, spans: &'r Spans) -> LegRow<'r> {
+    fn leg_row<'r>(&'r self, leg: &Leg, line: &Shelved, records: &'r [u8], spans: &'r Spans) -> LegRow<'r> {
         let names = &self.ledger.names;
         let format = self.formats.list().get(line.record.format as usize);
         LegRow {
-            record: line.record.record(spans),
+            record: line.record.record(records, spans),
             extras: format.map_or(&[], |format| &format.extras),
             format: format.map_or("", |format| &format.name),
             start: leg.start,

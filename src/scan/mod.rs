@@ -17,6 +17,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use known::{Known, Mark};
 use memchr::memchr;
+use serde::{Deserialize, Serialize};
 use unwrap::{Around, Prefix, Wrapped};
 use way::{Ends, Said};
 
@@ -52,8 +53,8 @@ pub struct Options {
     pub asked: Option<Arc<Asked>>,
 }
 
-/// A leg's line, kept for outputs that show all of it.
-#[derive(Debug)]
+/// A leg's line, kept for outputs that show all of it. The bytes of its record are kept apart.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Shelved {
     /// Whose line it is, if that is known.
     pub pod: Sym,
@@ -93,8 +94,10 @@ pub struct Scanned {
     pub legs: Vec<Leg>,
     /// Where each leg's line lies in the block: start and length, line end not included.
     pub lines: Vec<(u32, u32)>,
-    /// The records, if they were to be kept.
+    /// The legs' lines, if they were to be kept.
     pub kept: Vec<Shelved>,
+    /// The bytes of their records.
+    pub records: Vec<u8>,
     /// The rows of a table, if they were asked for.
     pub rows: Rows,
     /// How far the block has come in log time.
@@ -112,6 +115,7 @@ impl Scanned {
         self.legs.clear();
         self.lines.clear();
         self.kept.clear();
+        self.records.clear();
         Scanned { scanner: 0, anew: false, reached: None, tally: Tally::default(), ..self }
     }
 }
@@ -340,7 +344,8 @@ impl<'f> Scanner<'f> {
         }
         if self.options.keep {
             let Wrapped { pod, container, node, arrived, .. } = wrapped;
-            self.out.kept.push(Shelved { pod, container, node, arrived, record: record.keep(self.hint as u32) });
+            let record = record.keep(self.hint as u32, &mut self.out.records);
+            self.out.kept.push(Shelved { pod, container, node, arrived, record });
         }
         self.out.legs.push(leg);
         self.out.lines.push(line.place);

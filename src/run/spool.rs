@@ -1,0 +1,136 @@
+//! `Spool`: lines in a temporary file that has no name. They come and go in any order; what one leaves the next one takes, in
+//! pieces of the file of one size.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// How many bytes are written at a time. One line that stays holds so much of the file.
+const PIECE: usize = 64 << 10;
+
+/// Where a line lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    piece: u32,
+    at: u32,
+    len: u32,
+}
+
+/// Lines, by their spots.
+#[derive(Debug, Default)]
+pub(super) struct Spool {
+    /// Made for the first piece that is full.
+    file: Option<File>,
+    /// How many lines each piece has.
+    lines: Vec<u32>,
+    /// Pieces without lines.
+    free: Vec<u32>,
+    /// The piece that is being filled, and its bytes.
+    filling: Option<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Spool {
+    /// Puts a line down; nothing if it is longer than a piece. An error says that the file cannot be made or written: all lines
+    /// that were put down before are there all the same.
+    pub(super) fn put(&mut self, line: &[u8]) -> io::Result<Option<Spot>> {
+        if line.len() > PIECE {
+            return Ok(None);
+        }
+        if self.bytes.len() + line.len() > PIECE {
+            self.write()?;
+        }
+        let piece = *self.filling.get_or_insert_with(|| {
+            self.free.pop().unwrap_or_else(|| {
+                self.lines.push(0);
+                self.lines.len() as u32 - 1
+            })
+        });
+        let spot = Spot { piece, at: self.bytes.len() as u32, len: line.len() as u32 };
+        self.bytes.extend_from_slice(line);
+        self.lines[piece as usize] += 1;
+        Ok(Some(spot))
+    }
+
+    /// Reads a line.
+    pub(super) fn read(&self, spot: Spot, line: &mut Vec<u8>) -> io::Result<()> {
+        let (at, len) = (spot.at as usize, spot.len as usize);
+        line.clear();
+        if self.filling == Some(spot.piece) {
+            line.extend_from_slice(&self.bytes[at..at + len]);
+        } else if let Some(file) = &self.file {
+            line.resize(len, 0);
+            file.read_exact_at(line, begin(spot.piece) + at as u64)?;
+        }
+        Ok(())
+    }
+
+    /// A line is not needed any more.
+    pub(super) fn forget(&mut self, spot: Spot) {
+        let lines = &mut self.lines[spot.piece as usize];
+        *lines -= 1;
+        if *lines == 0 && self.filling != Some(spot.piece) {
+            self.free.push(spot.piece);
+        }
+    }
+
+    /// Writes the piece that is full, unless nobody needs it any more.
+    fn write(&mut self) -> io::Result<()> {
+        if let Some(piece) = self.filling
+            && self.lines[piece as usize] > 0
+        {
+            let file = match &mut self.file {
+                Some(file) => file,
+                empty => empty.insert(tempfile::tempfile()?),
+            };
+            file.write_all_at(&self.bytes, begin(piece))?;
+            self.filling = None;
+        }
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Where a piece begins in the file.
+fn begin(piece: u32) -> u64 {
+    u64::from(piece) * PIECE as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: usize) -> Vec<u8> {
+        (0..number * 37 % 5000).map(|at| (at + number) as u8).collect()
+    }
+
+    #[test]
+    fn lines_come_out_as_they_were_and_their_room_is_used_again() {
+        let (mut spool, mut bytes) = (Spool::default(), Vec::new());
+        for round in 0..5 {
+            let lines: Vec<Vec<u8>> = (0..200).map(|number| line(number + round)).collect();
+            let spots: Vec<Spot> = lines.iter().map(|line| spool.put(line).unwrap().unwrap()).collect();
+            assert!(spool.file.is_some());
+            // Neither first in, first out nor the other way.
+            for number in (90..200).chain((0..90).rev()) {
+                spool.read(spots[number], &mut bytes).unwrap();
+                assert_eq!(bytes, lines[number]);
+                spool.forget(spots[number]);
+            }
+        }
+        // Two hundred lines of 2,500 bytes each are eight pieces, whatever was there before.
+        assert!(spool.lines.len() < 12, "{}", spool.lines.len());
+        assert!(spool.lines.iter().all(|lines| *lines == 0));
+    }
+
+    #[test]
+    fn a_line_that_fits_no_piece_stays_out_and_a_file_that_is_cut_is_an_error() {
+        let (mut spool, mut bytes) = (Spool::default(), Vec::new());
+        assert_eq!(spool.put(&vec![0; PIECE + 1]).unwrap(), None);
+        let spots: Vec<Spot> = (0..100).map(|number| spool.put(&line(number)).unwrap().unwrap()).collect();
+        spool.file.as_ref().unwrap().set_len(0).unwrap();
+        assert!(spool.read(spots[1], &mut bytes).is_err());
+        spool.read(spots[99], &mut bytes).unwrap();
+        assert_eq!(bytes, line(99));
+    }
+}
