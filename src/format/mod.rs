@@ -260,6 +260,7 @@ impl Format {
     }
 
     /// Fills `spans` from an access line without its line end.
+    #[inline]
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Misfit> {
         spans.clear();
         match &self.reader {

@@ -118,6 +118,7 @@ impl Plan {
     }
 
     /// Fills `spans` (which the caller has cleared) from one access line without its line end.
+    #[inline]
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<(), Fault> {
         if let Some(columns) = &self.columns {
             if columns.read(line, spans) {

@@ -70,11 +70,13 @@ impl Store {
     /// Takes out the groups that are `ripe`, in an order that does not depend on hashes: what counts them may have no room for
     /// all. Their legs stay in the table until [`Store::draw`] gives them.
     pub(super) fn ripe(&mut self, ripe: impl Fn(u64, &Group) -> bool) -> Vec<(u64, Group)> {
-        let mut groups: Vec<(u64, Group)> = self.groups.extract_if(|key, group| ripe(*key, group)).collect();
+        let groups: Vec<(u64, Group)> = self.groups.extract_if(|key, group| ripe(*key, group)).collect();
         // Places are taken in the order in which they became free, so legs that came together lie together, and are gone through
-        // in the order of memory.
-        groups.sort_unstable_by_key(|(_, group)| group.head);
-        groups
+        // in the order of memory. Numbers are sorted four times as quickly as groups.
+        let mut order: Vec<u64> =
+            groups.iter().zip(0..).map(|((_, group), number)| u64::from(group.head) << 32 | number).collect();
+        order.sort_unstable();
+        order.into_iter().map(|number| groups[number as u32 as usize]).collect()
     }
 
     /// Gives the legs of groups that were taken out, one group after the other. The legs of many groups are fetched before the

@@ -22,7 +22,7 @@ const WAVE: usize = 8;
 /// The largest block, and the smallest where there are many sources. A block and what is made of it fit a core's
 /// cache: 4 MiB took a tenth more time.
 const BLOCK: usize = 256 << 10;
-const SMALLEST: usize = 32 << 10;
+const SMALLEST: usize = 16 << 10;
 
 /// How many files stay open. Those behind them are opened for every read: some systems allow just 256 at a time.
 const HELD: usize = 128;

@@ -113,6 +113,8 @@ impl<R: Read> Read for Lines<R> {
                 return Ok(given);
             }
             if matches!(self.layout, Layout::Plain) {
+                // What told the layout is given out: hundreds of files would keep room for it.
+                self.ready = Cursor::default();
                 return self.reader.read(into);
             }
             if self.ended {
