@@ -11,7 +11,7 @@ const PLACES: usize = 2048;
 /// The addresses that were read lately.
 #[derive(Debug)]
 pub struct Recent {
-    /// The text of an IPv4 address without its port, in two words, and the address; by its text.
+    /// The text of an IPv4 address with the colon before its port, in two words, and the address; by its text.
     places: Box<[([u64; 2], u32)]>,
 }
 
@@ -43,7 +43,9 @@ impl Recent {
         if !(1..=5).contains(&digits) || colons == 0 {
             return None;
         }
-        let words = [first, second & (((colons & colons.wrapping_neg()) >> 7) - 1)];
+        // The colon is kept: without it, a NUL before it would be as good as nothing.
+        let last = colons & colons.wrapping_neg();
+        let words = [first, second & (last | (last - 1))];
         // Fibonacci's multiplier spreads neighbouring addresses.
         let spread = (words[0] ^ words[1].rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = &mut self.places[(spread >> 48) as usize % PLACES];
@@ -73,6 +75,7 @@ mod tests {
             "01.1.1.1",
             "1.1.1",
             "10.12.0.1x",
+            "10.12.0.11\0",
             "[fd00::1]",
             "",
         ];
