@@ -130,7 +130,7 @@ impl Options {
 }
 
 /// How many legs come in before it is worth looking for groups that can close: few enough for a cache.
-const SWEEP: usize = 1 << 10;
+const SWEEP: usize = 8 << 10;
 
 /// Where closed connections go, one by one: most of them are only counted, and never stored again.
 pub trait Closed {
