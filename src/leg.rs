@@ -164,33 +164,15 @@ impl Way {
     /// What is left of a way when there are too many: who, which cluster, how it ended.
     #[must_use]
     pub fn coarse(&self) -> Way {
-        Way {
-            unknown_flags: Sym::NONE,
-            pod: Sym::NONE,
-            dest: Endpoint::NONE,
-            host: Endpoint::NONE,
-            client: Ip::NONE,
-            sni: Sym::NONE,
-            authority: Sym::NONE,
-            details: Sym::NONE,
-            termination: Sym::NONE,
-            transport: Sym::NONE,
-            ..*self
-        }
+        let Way { side, protocol, direct, silent, status, flags, namespace, workload, source, cluster, .. } = *self;
+        Way { side, protocol, direct, silent, status, flags, namespace, workload, source, cluster, ..Way::NOTHING }
     }
 
     /// What is left when there are too many even of those: how it ended.
     #[must_use]
     pub fn nameless(&self) -> Way {
-        Way {
-            namespace: Sym::NONE,
-            workload: Sym::NONE,
-            source: SourceId(0),
-            cluster: Sym::NONE,
-            direct: false,
-            silent: false,
-            ..self.coarse()
-        }
+        let Way { side, protocol, status, flags, .. } = *self;
+        Way { side, protocol, status, flags, ..Way::NOTHING }
     }
 
     /// Whether the connection never came about: nothing to pair it with.
