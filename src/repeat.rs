@@ -17,13 +17,6 @@ const PLACE: usize = 8;
 /// How many places there are: sixty-five thousand legs in half a megabyte. Four times as many cost a tenth of a run.
 const PLACES: usize = 1 << 13;
 
-/// What is remembered of a leg, and where.
-#[derive(Clone, Copy, Debug)]
-pub struct Look {
-    place: usize,
-    mark: u64,
-}
-
 /// The legs of late.
 #[derive(Debug)]
 pub struct Repeats {
@@ -43,14 +36,14 @@ impl Repeats {
         legs.for_each(|leg| _ = std::hint::black_box(self.places[place(leg)][0]));
     }
 
-    /// What tells a leg (with the ledger's numbers) from others; none if nothing does.
-    pub fn look(&self, leg: &Leg) -> Option<Look> {
+    /// Whether a leg (with the ledger's numbers) was here before; remembers it.
+    pub fn is_again(&mut self, leg: &Leg) -> bool {
         let told = match leg.protocol {
             Protocol::Tcp => leg.peer.port() != 0 || !leg.wire.is_none(),
             Protocol::Http => leg.request != 0,
         };
         if !told || leg.start == Micros::NONE {
-            return None;
+            return false;
         }
         // Sixty-four bits under a seed that nobody knows: that two of so many agree is one chance in a hundred million.
         let mark = self.hasher.hash_one([
@@ -62,17 +55,12 @@ impl Repeats {
             leg.peer.number(),
             u64::from(leg.duration) << 8 | (leg.side as u64) << 2 | (leg.protocol as u64) << 1 | u64::from(leg.refused),
         ]);
-        Some(Look { place: place(leg), mark })
-    }
-
-    /// Whether that leg was here before; remembers it.
-    pub fn is_again(&mut self, look: Look) -> bool {
-        let place = &mut self.places[look.place];
-        if place.contains(&look.mark) {
+        let place = &mut self.places[place(leg)];
+        if place.contains(&mark) {
             return true;
         }
         place.copy_within(1.., 0);
-        place[PLACE - 1] = look.mark;
+        place[PLACE - 1] = mark;
         false
     }
 }
@@ -115,24 +103,17 @@ mod tests {
         }
     }
 
-    fn is_again(repeats: &mut Repeats, leg: &Leg) -> bool {
-        repeats.look(leg).is_some_and(|look| repeats.is_again(look))
-    }
-
     #[test]
     fn a_leg_is_told_again_whatever_its_way_and_place() {
         let (mut repeats, mut names) = (Repeats::default(), Names::default());
         let first = leg(&mut names, 1, 80);
-        assert!(!is_again(&mut repeats, &first));
-        assert!(is_again(&mut repeats, &Leg { way: 9, kept: 3, ..first }));
-        assert!(!is_again(&mut repeats, &Leg { side: Side::Inbound, ..first }));
-        assert!(!is_again(&mut repeats, &Leg { bytes: 8, ..first }));
-        assert!(!is_again(&mut repeats, &leg(&mut names, 2, 80)));
+        assert!(!repeats.is_again(&first));
+        assert!(repeats.is_again(&Leg { way: 9, kept: 3, ..first }));
+        assert!(!repeats.is_again(&Leg { side: Side::Inbound, ..first }));
+        assert!(!repeats.is_again(&Leg { bytes: 8, ..first }));
+        assert!(!repeats.is_again(&leg(&mut names, 2, 80)));
         let request = Leg { protocol: Protocol::Http, ..first };
-        assert!(
-            !is_again(&mut repeats, &request) && !is_again(&mut repeats, &request),
-            "without an id nothing is told"
-        );
+        assert!(!repeats.is_again(&request) && !repeats.is_again(&request), "without an id nothing is told");
     }
 
     #[test]
@@ -141,7 +122,7 @@ mod tests {
         let first = leg(&mut names, 0, 80);
         let mut again = |from: i64, count: i64| {
             (from..from + count)
-                .filter(|number| is_again(&mut repeats, &Leg { start: Micros(number * 1000), ..first }))
+                .filter(|number| repeats.is_again(&Leg { start: Micros(number * 1000), ..first }))
                 .count()
         };
         assert_eq!(again(0, 20_000), 0);

@@ -209,7 +209,7 @@ impl<'s> Pass<'s> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
         let mut legs = std::mem::take(&mut self.legs);
-        let (mut again, mut looks) = (Vec::new(), Vec::with_capacity(SIDE_BY_SIDE));
+        let mut again = Vec::new();
         let text = |number: &u32| {
             let (at, len) = scanned.lines[*number as usize];
             block.bytes.get(at as usize..(at + len) as usize).unwrap_or_default()
@@ -218,12 +218,8 @@ impl<'s> Pass<'s> {
             legs.clear();
             legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(first..));
             self.repeats.fetch(legs.iter().map(|(leg, _)| leg));
-            looks.clear();
-            looks.extend(legs.iter().map(|(leg, _)| self.repeats.look(leg)));
-            let mut looks = looks.iter();
-            legs.retain(|(_, number)| {
-                let look = looks.next().copied().flatten();
-                let is_again = look.is_some_and(|look| self.repeats.is_again(look));
+            legs.retain(|(leg, number)| {
+                let is_again = self.repeats.is_again(leg);
                 if is_again {
                     again.push(*number);
                 }
