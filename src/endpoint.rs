@@ -77,6 +77,12 @@ impl Endpoint {
         self.0
     }
 
+    /// Whether the number is that of a name, and means nothing without its set of names.
+    #[inline]
+    pub const fn has_name(self) -> bool {
+        matches!(self.0 >> KIND, V6 | NAMED)
+    }
+
     /// The same endpoint where names have other numbers. A name that became none takes the endpoint along.
     #[must_use]
     #[inline]
@@ -124,6 +130,7 @@ impl Ip {
     }
 
     /// Whether the address can only be this host: `127.0.0.0/8` or `::1`, `::6`.
+    #[inline]
     pub fn is_loopback(self, names: &Names) -> bool {
         match self.0 >> KIND {
             V4 => self.payload() >> 24 == 127,

@@ -32,8 +32,10 @@ impl Default for Repeats {
 
 impl Repeats {
     /// Fetches the places of legs: from far away they come side by side, and nobody waits for each of them.
-    pub fn fetch<'l>(&self, legs: impl Iterator<Item = &'l Leg>) {
-        legs.for_each(|leg| _ = std::hint::black_box(self.places[place(leg)][0]));
+    pub fn fetch(&self, legs: &[Leg]) {
+        for leg in legs {
+            std::hint::black_box(self.places[place(leg)][0]);
+        }
     }
 
     /// Whether a leg (with the ledger's numbers) was here before; remembers it.
@@ -79,28 +81,10 @@ mod tests {
     use crate::endpoint::Endpoint;
     use crate::leg::Side;
     use crate::names::Names;
-    use crate::source::Origin;
 
     fn leg(names: &mut Names, start: i64, port: u32) -> Leg {
-        Leg {
-            start: Micros(start),
-            duration: 1,
-            way: 0,
-            wire: Endpoint::NONE,
-            server: Endpoint::NONE,
-            peer: Endpoint::read(format!("10.0.0.1:{port}").as_bytes(), names),
-            request: 0,
-            bytes: 7,
-            origin: Origin::default(),
-            kept: Leg::NOT_KEPT,
-            side: Side::Outbound,
-            protocol: Protocol::Tcp,
-            refused: false,
-            direct: false,
-            failed: false,
-            answered: true,
-            service_time: Leg::UNTOLD,
-        }
+        let peer = Endpoint::read(format!("10.0.0.1:{port}").as_bytes(), names);
+        Leg { start: Micros(start), peer, bytes: 7, ..Leg::PLAIN }
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub(super) fn entries(text: &[u8], formats: &Formats) -> Vec<Entry> {
     let mut ledger = Ledger::default();
     ledger.meet(&scanned);
     let (Some(leg), Some(shelved)) = (scanned.legs.first(), scanned.kept.pop()) else { return Vec::new() };
-    let leg = ledger.leg(leg, scanned.scanner);
+    let mut leg = *leg;
+    ledger.take_over(&mut leg, scanned.scanner);
     ledger.line(&leg, || &block.bytes);
     let (Some(way), Some(format)) =
         (ledger.ways().get(leg.way as usize).copied(), formats.list().get(shelved.record.format as usize))

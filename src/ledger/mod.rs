@@ -84,13 +84,14 @@ impl Ledger {
         self.numbers[scanned.scanner] = numbers;
     }
 
-    /// A scanner's leg with the ledger's numbers.
+    /// Gives a scanner's leg the ledger's numbers.
     #[inline]
-    pub fn leg(&mut self, leg: &Leg, scanner: usize) -> Leg {
+    pub fn take_over(&mut self, leg: &mut Leg, scanner: usize) {
         let numbers = &self.numbers[scanner];
         let way = numbers.ways[leg.way as usize];
         self.simplified += u64::from(way & SIMPLE != 0);
-        Leg { way: way & !SIMPLE, ..*leg }.renamed(|name| numbers.name(name))
+        leg.way = way & !SIMPLE;
+        leg.rename(|name| numbers.name(name));
     }
 
     /// Counts a leg (with the ledger's numbers) with its way; keeps its line if it is one of the earliest that show the way.

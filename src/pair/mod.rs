@@ -89,6 +89,12 @@ impl Connection {
         Connection { outbound, inbound, matched: None }
     }
 
+    /// One of which both legs are known.
+    #[inline]
+    fn of(out: &Leg, inn: &Leg, matched: Match) -> Connection {
+        Connection { outbound: Some(*out), inbound: Some(*inn), matched: Some(matched) }
+    }
+
     /// The leg that leads: the client's, else the server's.
     pub fn leading(&self) -> Option<&Leg> {
         self.outbound.as_ref().or(self.inbound.as_ref())
@@ -231,7 +237,7 @@ impl Pairer {
     /// was late before.
     fn settle(&mut self, horizon: Micros, closed: &mut dyn Closed) {
         let mut met = Vec::new();
-        let ripe = self.fresh.ripe(|_, group| group.end < horizon);
+        let ripe = self.fresh.ripe(|group| group.end < horizon);
         self.fresh.draw(&ripe, |key, legs| {
             if close_if_exact(legs, closed) {
                 return;
@@ -263,7 +269,7 @@ impl Pairer {
                 fresh.extend(key, legs);
             }
         });
-        let requests = fresh.ripe(|key, group| is_request_key(key) && group.end < horizon);
+        let requests = fresh.ripe(|group| is_request_key(group.key) && group.end < horizon);
         fresh.draw(&requests, |_, legs| close_requests(legs, closed, |_| true, &mut again));
         for leg in again {
             fresh.insert(leg.wire.number(), &leg);
@@ -278,7 +284,7 @@ impl Pairer {
                 }
             },
         );
-        let others = fresh.ripe(|key, group| !is_request_key(key) && group.end < horizon);
+        let others = fresh.ripe(|group| !is_request_key(group.key) && group.end < horizon);
         fresh.draw(&others, |_, legs| close_others(legs, closed));
     }
 }
@@ -310,31 +316,33 @@ fn close_if_exact(legs: &[Leg], closed: &mut dyn Closed) -> bool {
     }
     // Nearly every group: its two legs, and nothing to choose.
     if let [one, other] = legs {
-        let connection = resolve::couple(one, other).filter(is_exact);
-        if let Some(connection) = connection {
-            closed.connection(connection);
+        let exact = resolve::couple(one, other).filter(|(_, _, matched)| is_exact(*matched));
+        if let Some((out, inn, matched)) = exact {
+            closed.connection(Connection::of(out, inn, matched));
         }
-        return connection.is_some();
+        return exact.is_some();
     }
     let mut resolved = resolve::Resolved::default();
     resolve::group(&mut legs.to_vec(), &mut resolved);
-    if !resolved.left.is_empty() || !resolved.connections.iter().all(is_exact) {
+    if !resolved.left.is_empty()
+        || !resolved.connections.iter().filter_map(|connection| connection.matched).all(is_exact)
+    {
         return false;
     }
     resolved.hand_over(closed);
     true
 }
 
-fn is_exact(connection: &Connection) -> bool {
-    connection.matched != Some(Match::Source)
+fn is_exact(matched: Match) -> bool {
+    matched != Match::Source
 }
 
 /// Closes a group; gives back the legs that found no partner.
 fn close(legs: &[Leg], closed: &mut dyn Closed) -> Vec<Leg> {
     if let [one, other] = legs
-        && let Some(connection) = resolve::couple(one, other)
+        && let Some((out, inn, matched)) = resolve::couple(one, other)
     {
-        closed.connection(connection);
+        closed.connection(Connection::of(out, inn, matched));
         return Vec::new();
     }
     let mut resolved = resolve::Resolved::default();

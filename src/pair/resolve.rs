@@ -42,14 +42,14 @@ impl Resolved {
     }
 }
 
-/// The connection of two legs, if they are its two ends.
-pub(super) fn couple(one: &Leg, other: &Leg) -> Option<Connection> {
+/// Two legs as the client's and the server's, and by what they meet, if they are the two ends of one connection.
+#[inline]
+pub(super) fn couple<'l>(one: &'l Leg, other: &'l Leg) -> Option<(&'l Leg, &'l Leg, Match)> {
     let (out, inn) = if one.side.is_client() { (one, other) } else { (other, one) };
     if !out.side.is_client() || inn.side != Side::Inbound {
         return None;
     }
-    let matched = fit(out, inn)?;
-    Some(Connection { outbound: Some(*out), inbound: Some(*inn), matched: Some(matched) })
+    Some((out, inn, fit(out, inn)?))
 }
 
 /// Resolves one group. Legs that found no partner are in `left`.
@@ -66,11 +66,7 @@ pub(super) fn group(legs: &mut Vec<Leg>, out: &mut Resolved) {
         let (o, i) = (candidate.outbound, candidate.inbound);
         if !taken.0[o] && !taken.1[i] {
             (taken.0[o], taken.1[i]) = (true, true);
-            out.connections.push(Connection {
-                outbound: Some(outbound[o]),
-                inbound: Some(inbound[i]),
-                matched: Some(candidate.matched),
-            });
+            out.connections.push(Connection::of(&outbound[o], &inbound[i], candidate.matched));
         }
     }
     let alone =

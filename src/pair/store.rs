@@ -1,7 +1,10 @@
 //! `Store`: legs in groups, each group a list through one table, so that a leg costs no allocation.
 
+use std::hash::BuildHasher;
+
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::field::value::Micros;
 use crate::leg::Leg;
@@ -15,22 +18,29 @@ struct Node {
 /// What can be told of a group without looking at its legs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Group {
-    head: u32,
-    pub(super) count: u32,
+    pub(super) key: u64,
     /// The latest end of its legs.
     pub(super) end: Micros,
+    head: u32,
+    pub(super) count: u32,
 }
 
 const NIL: u32 = u32::MAX;
 
-/// About how many bytes a leg takes that waits: its place, and a group's in a table that is seven eighths full at most and half
-/// full on the average of its growth.
-pub(super) const LEG: usize = size_of::<Node>() + 2 * size_of::<(u64, Group)>();
+/// About how many bytes a leg takes that waits: its place, its group in a list that grows by doubling, and the group's number in a table.
+pub(super) const LEG: usize = size_of::<Node>() + 2 * size_of::<Group>();
 
 /// Legs in groups, each group a list through one table.
+///
+/// A partner comes soon, so what is asked for lies among the last groups and legs. Only the table of numbers is gone to at
+/// random: it is small enough for a core's cache.
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    groups: HashMap<u64, Group, RandomState>,
+    /// In the order in which they came.
+    groups: Vec<Group>,
+    /// Their numbers, by their keys.
+    table: HashTable<u32>,
+    hasher: RandomState,
     nodes: Vec<Node>,
     free: Vec<u32>,
 }
@@ -42,21 +52,33 @@ impl Store {
 
     /// Whether a group has legs.
     pub(super) fn has(&self, key: u64) -> bool {
-        self.groups.contains_key(&key)
+        self.table.find(self.hasher.hash_one(key), |number| self.groups[*number as usize].key == key).is_some()
     }
 
     /// Puts a leg into its group.
     pub(super) fn insert(&mut self, key: u64, leg: &Leg) {
-        let group = self.groups.entry(key).or_insert(Group { head: NIL, count: 0, end: leg.end() });
+        let Store { groups, table, hasher, nodes, free } = self;
+        let hash = hasher.hash_one(key);
+        let is_it = |number: &u32| groups[*number as usize].key == key;
+        let number = match table.entry(hash, is_it, |number| hasher.hash_one(groups[*number as usize].key)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let number = groups.len() as u32;
+                place.insert(number);
+                groups.push(Group { key, end: leg.end(), head: NIL, count: 0 });
+                number
+            }
+        };
+        let group = &mut groups[number as usize];
         let node = Node { leg: *leg, next: group.head };
         group.count += 1;
         group.end = group.end.max(leg.end());
-        group.head = if let Some(place) = self.free.pop() {
-            self.nodes[place as usize] = node;
+        group.head = if let Some(place) = free.pop() {
+            nodes[place as usize] = node;
             place
         } else {
-            self.nodes.push(node);
-            self.nodes.len() as u32 - 1
+            nodes.push(node);
+            nodes.len() as u32 - 1
         };
     }
 
@@ -67,33 +89,37 @@ impl Store {
         }
     }
 
-    /// Takes out the groups that are `ripe`, in an order that does not depend on hashes: what counts them may have no room for
-    /// all. Their legs stay in the table until [`Store::draw`] gives them.
-    pub(super) fn ripe(&mut self, ripe: impl Fn(u64, &Group) -> bool) -> Vec<(u64, Group)> {
-        let groups: Vec<(u64, Group)> = self.groups.extract_if(|key, group| ripe(*key, group)).collect();
-        // Places are taken in the order in which they became free, so legs that came together lie together, and are gone through
-        // in the order of memory. Numbers are sorted four times as quickly as groups.
-        let mut order: Vec<u64> =
-            groups.iter().zip(0..).map(|((_, group), number)| u64::from(group.head) << 32 | number).collect();
-        order.sort_unstable();
-        order.into_iter().map(|number| groups[number as u32 as usize]).collect()
+    /// Takes out the groups that are `ripe`, in the order in which they came: it does not depend on hashes, for what counts them
+    /// may have no room for all. Their legs stay in the table until [`Store::draw`] gives them.
+    pub(super) fn ripe(&mut self, ripe: impl Fn(&Group) -> bool) -> Vec<Group> {
+        let Store { groups, table, hasher, .. } = self;
+        let taken: Vec<Group> = groups.extract_if(.., |group| ripe(group)).collect();
+        // Most go together, and the others have other numbers now.
+        if !taken.is_empty() {
+            table.clear();
+            for (group, number) in groups.iter().zip(0..) {
+                let hash = |number: &u32| hasher.hash_one(groups[*number as usize].key);
+                table.insert_unique(hasher.hash_one(group.key), number, hash);
+            }
+        }
+        taken
     }
 
     /// Gives the legs of groups that were taken out, one group after the other. The legs of many groups are fetched before the
     /// first group is looked at, because each has to come from far away, and they come side by side.
-    pub(super) fn draw(&mut self, groups: &[(u64, Group)], mut each: impl FnMut(u64, &[Leg])) {
+    pub(super) fn draw(&mut self, groups: &[Group], mut each: impl FnMut(u64, &[Leg])) {
         const SIDE_BY_SIDE: usize = 64;
         let mut legs = Vec::with_capacity(2 * SIDE_BY_SIDE);
         for groups in groups.chunks(SIDE_BY_SIDE) {
             legs.clear();
-            for (_, group) in groups {
+            for group in groups {
                 list(&self.nodes, group.head, &mut legs);
                 vacate(&self.nodes, group.head, &mut self.free);
             }
             let mut rest = &legs[..];
-            for (key, group) in groups {
+            for group in groups {
                 let (own, behind) = rest.split_at(group.count as usize);
-                each(*key, own);
+                each(group.key, own);
                 rest = behind;
             }
         }
@@ -102,20 +128,19 @@ impl Store {
     /// Hands the legs of each group that is `ripe` to `close`; those for which it says so leave the store.
     pub(super) fn take(&mut self, ripe: impl Fn(&Group) -> bool, mut close: impl FnMut(&[Leg]) -> bool) {
         let mut legs = Vec::new();
-        for (key, group) in self.ripe(|_, group| ripe(group)) {
+        for group in self.ripe(ripe) {
             legs.clear();
             list(&self.nodes, group.head, &mut legs);
-            if close(&legs) {
-                vacate(&self.nodes, group.head, &mut self.free);
-            } else {
-                self.groups.insert(key, group);
+            vacate(&self.nodes, group.head, &mut self.free);
+            if !close(&legs) {
+                self.extend(group.key, &legs);
             }
         }
     }
 
     /// The end that half of the legs lie before; the earliest time there is, if there are none.
     pub(super) fn median_end(&self) -> Micros {
-        let mut ends: Vec<Micros> = self.groups.values().map(|group| group.end).collect();
+        let mut ends: Vec<Micros> = self.groups.iter().map(|group| group.end).collect();
         let middle = ends.len() / 2;
         if ends.is_empty() { Micros(i64::MIN) } else { ends.select_nth_unstable(middle).1.plus_millis(1) }
     }
@@ -141,31 +166,11 @@ fn vacate(nodes: &[Node], head: u32, free: &mut Vec<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Endpoint;
-    use crate::leg::{Protocol, Side};
     use crate::source::Origin;
 
     #[test]
     fn groups_come_in_one_order_whatever_their_hashes() {
-        let leg = |line: u64| Leg {
-            start: Micros(1),
-            duration: 1,
-            way: 0,
-            wire: Endpoint::NONE,
-            server: Endpoint::NONE,
-            peer: Endpoint::NONE,
-            request: 0,
-            bytes: 0,
-            origin: Origin { line, ..Origin::default() },
-            kept: Leg::NOT_KEPT,
-            side: Side::Outbound,
-            protocol: Protocol::Tcp,
-            refused: false,
-            direct: false,
-            failed: false,
-            answered: true,
-            service_time: Leg::UNTOLD,
-        };
+        let leg = |line: u64| Leg { origin: Origin { line, ..Origin::default() }, ..Leg::PLAIN };
         let order = || {
             let (mut store, mut order) = (Store::default(), Vec::new());
             for round in 0..3u64 {
@@ -179,7 +184,7 @@ mod tests {
                         legs[0].origin.line % 3 == 0
                     },
                 );
-                let ripe = store.ripe(|key, _| key % 2 == round % 2);
+                let ripe = store.ripe(|group| group.key % 2 == round % 2);
                 store.draw(&ripe, |_, legs| order.extend(legs.iter().map(|leg| leg.origin.line)));
             }
             order

@@ -55,16 +55,11 @@ impl Mesh {
             server,
             peer: if side.is_client() { app } else { wire },
             request,
-            bytes: 0,
             origin: Origin { source: SourceId(0), line: self.lines },
-            kept: Leg::NOT_KEPT,
             side,
             protocol,
             refused,
-            direct: false,
-            failed: false,
-            answered: true,
-            service_time: Leg::UNTOLD,
+            ..Leg::PLAIN
         }
     }
 

@@ -23,7 +23,6 @@ use crate::filter::{Filter, Window};
 use crate::finding::Finding;
 use crate::format::Formats;
 use crate::ledger::Ledger;
-use crate::leg::Leg;
 use crate::mesh::Mesh;
 use crate::pair::{self, Pairer};
 use crate::redact::Redactor;
@@ -105,8 +104,6 @@ pub struct Pass<'s> {
     pairer: Pairer,
     tally: Tally,
     repeats: Repeats,
-    /// Room for the legs that are taken over, and their places in the block.
-    legs: Vec<(Leg, u32)>,
     /// Lines that were there before.
     repeated: u64,
     /// How much was counted in the states that were taken over.
@@ -158,7 +155,6 @@ impl<'s> Pass<'s> {
             pairs,
             tally: Tally::default(),
             repeats: Repeats::default(),
-            legs: Vec::new(),
             repeated: 0,
             joined: 0,
             interrupted: false,
@@ -208,43 +204,42 @@ impl<'s> Pass<'s> {
     pub fn absorb(&mut self, scanned: &mut Scanned, block: &Block, now: Option<Micros>) -> io::Result<()> {
         let closing = &mut self.closing;
         closing.ledger.meet(scanned);
-        let mut legs = std::mem::take(&mut self.legs);
+        let Scanned { legs, lines, kept, records, rows, scanner, .. } = scanned;
         let mut again = Vec::new();
-        let text = |number: &u32| {
-            let (at, len) = scanned.lines[*number as usize];
+        let text = |number: u32| {
+            let (at, len) = lines[number as usize];
             block.bytes.get(at as usize..(at + len) as usize).unwrap_or_default()
         };
-        for (some, first) in scanned.legs.chunks(SIDE_BY_SIDE).zip((0..).step_by(SIDE_BY_SIDE)) {
-            legs.clear();
-            legs.extend(some.iter().map(|leg| closing.ledger.leg(leg, scanned.scanner)).zip(first..));
-            self.repeats.fetch(legs.iter().map(|(leg, _)| leg));
-            legs.retain(|(leg, number)| {
-                let is_again = self.repeats.is_again(leg);
-                if is_again {
-                    again.push(*number);
-                }
-                !is_again
-            });
+        for (some, first) in legs.chunks_mut(SIDE_BY_SIDE).zip((0..).step_by(SIDE_BY_SIDE)) {
+            for leg in &mut *some {
+                closing.ledger.take_over(leg, *scanner);
+            }
+            self.repeats.fetch(some);
+            let before = again.len();
+            again.extend(
+                some.iter().zip(first..).filter(|(leg, _)| self.repeats.is_again(leg)).map(|(_, number)| number),
+            );
             if !self.pairs {
                 continue;
             }
+            let repeated = &again[before..];
+            let is_new = |number: &u32| repeated.is_empty() || repeated.binary_search(number).is_err();
             if !closing.filters {
-                for (leg, number) in &legs {
+                for (leg, number) in some.iter().zip(first..).filter(|(_, number)| is_new(number)) {
                     closing.ledger.line(leg, || text(number));
                 }
             }
-            for (leg, number) in &mut legs {
-                let kept = scanned.kept.get(leg.kept as usize);
+            for (leg, number) in some.iter_mut().zip(first..).filter(|(_, number)| is_new(number)) {
+                let kept = kept.get(leg.kept as usize);
                 if closing.filters || kept.is_some() {
-                    let wanted = scanned.rows.wanted.get(*number as usize).copied().unwrap_or(true);
-                    let kept = kept.map(|line| line.renamed(|name| closing.ledger.renamed(name, scanned.scanner)));
+                    let wanted = rows.wanted.get(number as usize).copied().unwrap_or(true);
+                    let kept = kept.map(|line| line.renamed(|name| closing.ledger.renamed(name, *scanner)));
                     let text = if closing.filters { text(number) } else { &[] };
-                    leg.kept = closing.held.put(kept, &scanned.records, text, wanted);
+                    leg.kept = closing.held.put(kept, records, text, wanted);
                 }
                 self.pairer.push(leg, closing);
             }
         }
-        self.legs = legs;
         self.repeated += again.len() as u64;
         if scanned.rows.batch.rows() > 0 {
             let legs = &scanned.rows.legs;
