@@ -159,6 +159,7 @@ impl Direction {
     }
 
     /// The direction of a name, at a glance: its other parts are not looked at.
+    #[inline]
     pub fn of(name: &[u8]) -> Direction {
         match trimmed(name) {
             b"PassthroughCluster" => Direction::Passthrough,

@@ -123,6 +123,7 @@ impl Default for Spans {
 
 impl Spans {
     /// Forgets the line before.
+    #[inline]
     pub fn clear(&mut self) {
         self.slots[..Field::COUNT].fill(Span::NONE);
         if self.extra {
@@ -174,6 +175,7 @@ impl<'a> Record<'a> {
         self.text_at(field as usize)
     }
 
+    #[inline]
     fn text_at(&self, slot: usize) -> Option<Cow<'a, [u8]>> {
         let span = self.spans.slots.get(slot)?;
         let raw = span.of(self.line)?;
@@ -194,6 +196,14 @@ impl<'a> Record<'a> {
             None | Some([b'-']) => b"",
             Some(raw) => raw,
         }
+    }
+
+    /// The line from the value of a field on, and how many bytes of it are the value: none if the line has no such field.
+    #[inline]
+    pub fn from(&self, field: Field) -> (&'a [u8], usize) {
+        let span = self.spans.slots[field as usize];
+        let rest = self.line.get(span.at()..).unwrap_or_default();
+        (rest, rest.len().min((span.len & !ESCAPED) as usize))
     }
 
     /// An instant.

@@ -43,6 +43,7 @@ impl Recent {
         if !(1..=5).contains(&digits) || colons == 0 {
             return None;
         }
+        let port = short_integer(*rest.get(colon + 1..)?.first_chunk()?, digits)?;
         // The colon is kept: without it, a NUL before it would be as good as nothing.
         let last = colons & colons.wrapping_neg();
         let words = [first, second & (last | (last - 1))];
@@ -53,8 +54,6 @@ impl Recent {
             let ip = &near[..colon];
             *place = (words, v4(ip).filter(|_| !ip.contains(&b':'))?.ip().payload());
         }
-        let end = u64::from_le_bytes(*rest.get(..len)?.last_chunk()?);
-        let port = short_integer((end >> (64 - 8 * digits)).to_le_bytes(), digits)?;
         Some(Endpoint::new(V4, place.1, u16::try_from(port).ok()?))
     }
 }

@@ -143,10 +143,12 @@ impl Flags {
     pub const UNKNOWN: Flags = Flags(1 << 63);
 
     /// Reads `UF,URX`, long names too. `-`, an empty text and blanks give the empty set.
+    #[inline]
     pub fn read(text: &[u8]) -> Flags {
-        if text == b"-" || text.is_empty() {
-            return Flags::NONE;
-        }
+        if matches!(text, b"-" | b"") { Flags::NONE } else { Flags::tokens(text) }
+    }
+
+    fn tokens(text: &[u8]) -> Flags {
         let mut set = 0;
         for token in text.split(|byte| *byte == b',') {
             set |= Self::one(token.trim_ascii()).0;
@@ -205,6 +207,7 @@ impl Flags {
     }
 
     /// Whether a flag of this class is set.
+    #[inline]
     pub fn has(self, class: Class) -> bool {
         !self.is_empty() && self.rows().any(|flag| flag.class == class)
     }

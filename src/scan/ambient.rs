@@ -29,8 +29,12 @@ pub(super) struct Told {
 }
 
 /// Reads what only a ztunnel says; `None` for everybody else's lines.
+#[inline]
 pub(super) fn read(record: &Record<'_>, wrapped: &Wrapped, ends: &mut Ends, names: &mut Names) -> Option<Told> {
-    record.raw(Field::Direction)?;
+    record.raw(Field::Direction).map(|_| told(record, wrapped, ends, names))
+}
+
+fn told(record: &Record<'_>, wrapped: &Wrapped, ends: &mut Ends, names: &mut Names) -> Told {
     let inbound = record.plain(Field::Direction) == b"inbound";
     let (pod, namespace, server) = if inbound {
         (Field::DestinationWorkload, Field::DestinationNamespace, ends.dest)
@@ -62,10 +66,5 @@ pub(super) fn read(record: &Record<'_>, wrapped: &Wrapped, ends: &mut Ends, name
         server.ip().show(names).to_string(),
         bytes,
     ));
-    Some(Told {
-        wrapped: own,
-        cluster,
-        flags: Flags::read(ambient::flags(record.plain(Field::Error))),
-        key: key.max(1),
-    })
+    Told { wrapped: own, cluster, flags: Flags::read(ambient::flags(record.plain(Field::Error))), key: key.max(1) }
 }

@@ -9,6 +9,7 @@ mod known;
 mod rows;
 mod tally;
 mod unwrap;
+mod usual;
 mod way;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use known::{Known, Mark};
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use unwrap::{Around, Prefix, Wrapped};
+use usual::Usual;
 use way::{Ends, Said};
 
 pub use rows::{Asked, Rows};
@@ -124,7 +126,7 @@ impl Scanned {
 const SIDE_BY_SIDE: usize = 64;
 
 /// How many facts are remembered without a search.
-const RECENT: usize = 1024;
+const RECENT: usize = 4096;
 
 /// A line of the block, envelope included.
 #[derive(Clone, Copy, Debug)]
@@ -149,11 +151,14 @@ pub struct Scanner<'f> {
     source: SourceId,
     hasher: RandomState,
     addresses: Recent,
+    /// Clusters, and servers' names, by destination.
+    usual: [Usual; 2],
     /// The facts that were learned lately, proxies' addresses and services.
     recent: [Box<[Option<Fact>]>; 2],
-    /// Prefixes seen, by their bytes.
-    prefixes: HashTable<Prefix>,
-    last: Prefix,
+    /// Prefixes seen, by their marks.
+    prefixes: HashTable<(Mark, Prefix)>,
+    /// The text of the last line's, and what it says.
+    last: (Vec<u8>, Prefix),
     clock: Clock,
     /// The format that fitted last.
     hint: usize,
@@ -183,9 +188,10 @@ impl<'f> Scanner<'f> {
             source: SourceId(0),
             hasher: RandomState::default(),
             addresses: Recent::default(),
+            usual: Default::default(),
             recent: std::array::from_fn(|_| vec![None; RECENT].into()),
             prefixes: HashTable::new(),
-            last: Prefix { text: vec![b'\n'], wrapped: None, plain: false },
+            last: (vec![b'\n'], Prefix { wrapped: None, plain: false }),
             clock: Clock::default(),
             hint: 0,
             format_counts: vec![0; formats.list().len()],
@@ -306,7 +312,7 @@ impl<'f> Scanner<'f> {
         let bytes = [Field::BytesReceived, Field::BytesSent].map(number);
         let said = Said { wrapped: &wrapped, source: self.source, ends: &ends, bytes, told: told.as_ref() };
         let (way, mark) = &mut self.ways[self.unnumbered];
-        way::fill(way, &record, &said, &mut self.known.names);
+        way::fill(way, &record, &said, &mut self.usual, &mut self.known.names);
         if self.options.authorities {
             way::add_authority(way, &record, &mut self.known.names);
         }

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 
+use super::known::Mark;
 use super::{Line, Scanner};
 use crate::envelope::json::{self, Payload};
 use crate::envelope::{self, Peeled, access_start, begins_access, is_plain, message_start, peel, quoted, word_starts};
@@ -60,9 +61,8 @@ impl Wrapped {
 }
 
 /// What stands before an access line, as it was met before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Prefix {
-    pub(super) text: Vec<u8>,
     /// None if no collector writes it.
     pub(super) wrapped: Option<Wrapped>,
     /// No access line can begin in it, whatever stands behind it.
@@ -149,6 +149,7 @@ impl Scanner<'_> {
     /// Where a second line begins right behind a whole one: a line end was lost, or a client wrote what looks so. Reading both
     /// would let it forge a line, reading one would give the first one's start the other's end.
     /// Behind an envelope's words the first does not end where it should: then the other has to be whole.
+    #[cold]
     fn second(&self, message: &[u8], more: bool) -> Option<usize> {
         /// More starts than this in one line are a client's.
         const MOST: usize = 8;
@@ -203,6 +204,7 @@ impl Scanner<'_> {
     }
 
     /// Reads what stands in quotes from `start` on.
+    #[cold]
     fn quoted(&mut self, line: Line<'_>, text: &[u8], start: usize, outer: Around, spans: &mut Spans) {
         if outer.depth == envelope::DEPTH {
             return self.other(line, text, outer, spans);
@@ -227,10 +229,12 @@ impl Scanner<'_> {
     }
 
     /// Where a line of a format that a user gave begins: behind a prefix that some collector writes.
+    #[cold]
     fn given_start(&self, text: &[u8], spans: &mut Spans) -> Option<usize> {
         word_starts(text).find(|at| peel(&text[..*at]).is_some() && self.formats.is_given(&text[*at..], spans))
     }
 
+    #[cold]
     fn misfit(&mut self, line: Line<'_>, message: &[u8], open: bool, slot: u8, at: usize) {
         let behind = message.get(at..).unwrap_or_default();
         let cut = memchr::memchr2(b'"', b' ', behind).is_none();
@@ -270,42 +274,41 @@ impl Scanner<'_> {
     /// Where the access line begins and what stands before it says, if that was met before: most lines are of pods that wrote
     /// many. The same as [`access_start`] and [`Scanner::wrapped`] would find.
     fn known_start(&self, text: &[u8]) -> Option<(usize, Option<Wrapped>)> {
-        if !text.first().is_some_and(|first| *first == b'[' || first.is_ascii_lowercase()) {
-            return None;
-        }
-        let at = memchr::memchr(b'[', text)?;
+        let at = match text.first()? {
+            b'[' => 0,
+            b'a'..=b'z' => memchr::memchr(b'[', text)?,
+            _ => return None,
+        };
         let (prefix, message) = text.split_at(at);
-        let known =
-            if self.last.text == prefix { &self.last } else { self.find(self.hasher.hash_one(prefix), prefix)? };
+        let known = if self.last.0 == prefix { self.last.1 } else { *self.find(self.hasher.hash_one(prefix))? };
         let at_once = || self.clock.is_in_minute(&message[1..]) && message.get(24..27) == Some(b"Z] ");
         (known.plain && (at_once() || begins_access(message))).then_some((at, known.wrapped))
     }
 
-    fn find(&self, hash: u64, prefix: &[u8]) -> Option<&Prefix> {
-        self.prefixes.find(hash, |known| known.text == prefix)
+    /// What was met with a mark. Comparing the texts themselves would fetch one more piece of memory for each line.
+    fn find(&self, mark: Mark) -> Option<&Prefix> {
+        self.prefixes.find(mark, |(known, _)| *known == mark).map(|(_, prefix)| prefix)
     }
 
     /// What a prefix says; none if no collector writes it.
     fn wrapped(&mut self, prefix: &[u8]) -> Option<Wrapped> {
-        if self.last.text == prefix {
-            return self.last.wrapped;
+        if self.last.0 == prefix {
+            return self.last.1.wrapped;
         }
-        let hash = self.hasher.hash_one(prefix);
-        let known = self.find(hash, prefix).map(|known| (known.wrapped, known.plain));
-        let (wrapped, plain) = known.unwrap_or_else(|| {
+        let mark = self.hasher.hash_one(prefix);
+        let known = self.find(mark).copied().unwrap_or_else(|| {
             let wrapped = peel(prefix).map(|peeled| self.numbered(&peeled));
-            let plain = is_plain(prefix);
+            let known = Prefix { wrapped, plain: is_plain(prefix) };
             // Times in prefixes make each of them new: remembering all would cost more than reading them.
             if self.prefixes.len() < 4096 {
-                let (known, hasher) = (Prefix { text: prefix.to_vec(), wrapped, plain }, &self.hasher);
-                self.prefixes.insert_unique(hash, known, |known| hasher.hash_one(&known.text[..]));
+                self.prefixes.insert_unique(mark, (mark, known), |(mark, _)| *mark);
             }
-            (wrapped, plain)
+            known
         });
-        self.last.text.clear();
-        self.last.text.extend_from_slice(prefix);
-        (self.last.wrapped, self.last.plain) = (wrapped, plain);
-        wrapped
+        self.last.0.clear();
+        self.last.0.extend_from_slice(prefix);
+        self.last.1 = known;
+        known.wrapped
     }
 
     /// What the path of the block's source says.

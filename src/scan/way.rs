@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 
 use super::ambient::Told;
 use super::unwrap::Wrapped;
+use super::usual::Usual;
 use crate::cluster::{self, Direction};
 use crate::endpoint::{Endpoint, Ip, Recent};
 use crate::field::Field;
@@ -27,8 +28,8 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn read(record: &Record<'_>, recent: &mut Recent, names: &mut Names) -> Ends {
         let mut read = |field: Field| {
-            let rest = record.line.get(record.spans.get(field).at()..).unwrap_or_default();
-            recent.read(rest, record.plain(field).len(), names)
+            let (rest, len) = record.from(field);
+            recent.read(rest, len, names)
         };
         Ends {
             peer: read(Field::DownstreamRemoteAddress),
@@ -52,7 +53,7 @@ pub(super) struct Said<'l> {
 
 /// Makes `way` that of a line: where nothing went wrong, without what only tells single endpoints apart. It is made where it stays,
 /// because a copy of so many small fields waits for every one of them.
-pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, names: &mut Names) {
+pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, usual: &mut [Usual; 2], names: &mut Names) {
     let &Said { wrapped, source, ends, bytes, told } = said;
     let flags = told.map_or_else(|| record.flags(), |told| told.flags);
     let name = told.map_or_else(|| cluster::trimmed(record.plain(Field::UpstreamCluster)), |told| &told.cluster);
@@ -86,11 +87,14 @@ pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, names: &
     way.workload = wrapped.workload;
     way.pod = Sym::NONE;
     way.source = if wrapped.pod.is_none() { source } else { SourceId(0) };
-    way.cluster = names.intern(name);
+    way.cluster = usual[0].intern(name, ends.dest, names);
     way.dest = ends.dest;
     way.host = Endpoint::NONE;
     way.client = if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE };
-    way.sni = if side == Side::Inbound { names.intern(record.plain(Field::RequestedServerName)) } else { Sym::NONE };
+    way.sni = match side {
+        Side::Inbound => usual[1].intern(record.plain(Field::RequestedServerName), ends.dest, names),
+        _ => Sym::NONE,
+    };
     way.authority = Sym::NONE;
     way.details = Sym::NONE;
     way.termination = Sym::NONE;
@@ -157,6 +161,7 @@ fn side(
 
 /// The request id as a number, the same on any thread and in any block; 0 without one, and where a header was cut in one
 /// of several ways: nobody shall choose with whom his request is paired.
+#[inline]
 pub(super) fn request(record: &Record<'_>) -> u64 {
     if record.spans.doubtful {
         return 0;
