@@ -64,6 +64,7 @@ pub struct Rejects {
 
 impl Rejects {
     /// Counts one: `at` is the byte of `line` where reading stopped, `slot` the field's number.
+    #[cold]
     pub fn add(&mut self, reason: Reason, origin: Origin, line: &[u8], at: usize, slot: Option<u8>) {
         let (count, first) = self.by_reason.entry(reason).or_default();
         *count += 1;

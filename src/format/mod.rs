@@ -408,7 +408,25 @@ impl Formats {
 
     /// Reads an access line with the format that fits; `hint` is where to begin, and becomes the number of
     /// the format that fitted.
+    #[inline]
     pub fn read(&self, line: &[u8], hint: &mut usize, spans: &mut Spans) -> Result<(), Misfit> {
+        // Most lines are of the format of the line before.
+        let first = if self.given == 0 && line.first() != Some(&b'{') { self.text_hint(*hint) } else { None };
+        if first.is_some_and(|first| self.list[first].read(line, spans).is_ok()) {
+            return Ok(());
+        }
+        self.search(line, hint, spans)
+    }
+
+    /// The number that was given, if it is that of a text format.
+    #[inline]
+    fn text_hint(&self, hint: usize) -> Option<usize> {
+        ((self.given..self.shape).contains(&hint) && !self.list[hint].is_json()).then_some(hint)
+    }
+
+    /// The same, whatever the line before was.
+    #[cold]
+    fn search(&self, line: &[u8], hint: &mut usize, spans: &mut Spans) -> Result<(), Misfit> {
         let mut furthest = Misfit::Foreign;
         let mut try_one = |number: usize, spans: &mut Spans| match self.list[number].read(line, spans) {
             Ok(()) => true,
@@ -438,7 +456,7 @@ impl Formats {
             settle(line, spans);
             return Ok(());
         }
-        let first = Some(*hint).filter(|hint| (self.given..self.shape).contains(hint) && !self.list[*hint].is_json());
+        let first = self.text_hint(*hint);
         let others = (self.given..self.shape).filter(|number| Some(*number) != first && !self.list[*number].is_json());
         let found = first.into_iter().chain(others).find(|number| try_one(*number, spans));
         let found = found

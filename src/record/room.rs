@@ -33,12 +33,21 @@ impl Room {
         if line.len() >= Room::MOST {
             return false;
         }
-        self.bytes[..line.len()].copy_from_slice(line);
-        let words = line.len() / 64 + 1;
-        for (word, chunk) in self.marks.iter_mut().zip(self.bytes.as_chunks().0).take(words) {
-            *word = mark(chunk);
+        let (words, over) = (line.len() / 64 + 1, line.len() % 64);
+        let places = self.bytes.as_chunks_mut().0.iter_mut().zip(&mut self.marks);
+        for (chunk, (place, word)) in line.as_chunks().0.iter().zip(places) {
+            (*place, *word) = (*chunk, mark(chunk));
         }
-        self.marks[words - 1] &= (1 << (line.len() % 64)) - 1;
+        // The end is a piece of the same size, part of which was there before: a call to copy a few bytes costs more.
+        let end = &mut self.bytes[..line.len()];
+        self.marks[words - 1] = if let (Some(last), Some(place)) = (line.last_chunk(), end.last_chunk_mut()) {
+            *place = *last;
+            // Marks of the bytes that were there before go out at the bottom, all of them if none is left.
+            (mark(last) >> 1) >> (63 - over)
+        } else {
+            end.copy_from_slice(line);
+            self.bytes.first_chunk().map_or(0, mark) & ((1 << over) - 1)
+        };
         self.marks[words] = 0;
         self.words = words;
         true
