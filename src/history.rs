@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cluster::Direction;
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
-use crate::ledger::{Entry, Ledger};
+use crate::ledger::{ByWay, Entry, Ledger};
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::Span;
 use crate::names::{Names, Sym};
@@ -92,11 +92,7 @@ type Taken = Vec<Span>;
 impl History {
     /// Finds the changes of all client-side TCP connections. Each pod has a proxy of its own, so each is looked at by itself
     /// where the ledger tells them apart.
-    pub fn of(ledger: &Ledger) -> History {
-        let mut clients: BTreeMap<u32, Vec<(Ip, &[Span])>> = BTreeMap::new();
-        for (way, client, spans) in ledger.clients() {
-            clients.entry(way).or_default().push((client, spans));
-        }
+    pub fn of(ledger: &Ledger, clients: &ByWay<(Ip, &[Span])>) -> History {
         let mut used: Vec<(Caller, Used<'_>)> = Vec::new();
         for (number, way, entry) in ledger.iter() {
             if way.side != Side::Outbound || way.protocol != Protocol::Tcp || way.dest.is_none() {
@@ -118,7 +114,7 @@ impl History {
             if ways.iter().all(|(_, (_, way, _))| way.cluster == ways[0].1.1.cluster) {
                 continue;
             }
-            let apart = ways.iter().all(|(_, (number, ..))| clients.contains_key(number));
+            let apart = ways.iter().all(|(_, (number, ..))| clients.has(*number));
             let mut taken: BTreeMap<Ip, BTreeMap<Sym, Taken>> = BTreeMap::new();
             for (_, (number, way, entry)) in ways {
                 if !apart {
@@ -126,7 +122,7 @@ impl History {
                     clusters.entry(way.cluster).or_default().extend(spans(entry));
                     continue;
                 }
-                for (client, spans) in clients.get(number).into_iter().flatten().filter(|(ip, _)| *ip != dest.ip()) {
+                for (client, spans) in clients.of(*number).filter(|(ip, _)| *ip != dest.ip()) {
                     let clusters = taken.entry(*client).or_default();
                     clusters.entry(way.cluster).or_default().extend(spans.iter().copied());
                 }

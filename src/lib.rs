@@ -31,6 +31,7 @@ pub mod scan;
 pub mod repeat;
 pub mod pair;
 pub mod measure;
+pub mod spool;
 pub mod ledger;
 pub mod state;
 pub mod topology;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::field::value::Micros;
 
 /// How many of something, the first and the last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Span {
     /// Start of the first; [`Micros::NONE`] if no line said when.
     pub first: Micros,
@@ -77,6 +77,8 @@ impl Timeline {
         match place {
             Some(place) if self.step(self.spans[place].first) == step => self.spans[place].join(&span),
             place => {
+                // No more room than for spans that are there: a hundred thousand timelines have one or two.
+                self.spans.reserve_exact(1);
                 self.spans.insert(place.map_or(0, |place| place + 1), span);
                 while self.spans.len() > Self::MOST {
                     self.widen();
@@ -166,7 +168,10 @@ impl Spread {
                 let (_, known, total) = &mut self.lengths[place];
                 (*known, *total) = (*known + count, *total + sum);
             }
-            Err(place) => self.lengths.insert(place, (length, count, sum)),
+            Err(place) => {
+                self.lengths.reserve_exact(1);
+                self.lengths.insert(place, (length, count, sum));
+            }
         }
     }
 

@@ -48,7 +48,7 @@ fn pass<'s, 'b>(settings: &'s Settings, logs: &[PathBuf], lines: impl Iterator<I
 
 /// What a pass says at its end, and what it saves.
 fn told(mut pass: Pass<'_>) -> (Value, Vec<u8>) {
-    let state = pass.state(false).to_bytes().unwrap();
+    let state = pass.state(false).unwrap().to_bytes().unwrap();
     let report = pass.finish(false).unwrap();
     let learned = format!("{:?}", report.learned);
     (serde_json::json!([report, learned]), state)

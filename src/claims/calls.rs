@@ -1,6 +1,6 @@
 //! Who calls what, in the words of reports: what rules, the traffic table and files of expectations compare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::words::{source, workload_at};
 use crate::cluster::{Cluster, Direction, trimmed};
 use crate::endpoint::Ip;
 use crate::expect::{Call, Expectations, Party};
-use crate::ledger::Ledger;
+use crate::ledger::{ByWay, Ledger};
 use crate::leg::{Protocol, Side, Way};
 use crate::names::shown;
 use crate::topology::{Alone, Topology};
@@ -92,7 +92,7 @@ fn goes_on(topology: &Topology, way: &Way) -> bool {
 pub fn callers(
     ledger: &Ledger,
     topology: &Topology,
-    alone: &BTreeMap<(u32, Ip), u64>,
+    alone: &ByWay<(Ip, u64)>,
     number: u32,
     way: &Way,
 ) -> Vec<(Call, Ip, u64)> {
@@ -105,8 +105,8 @@ pub fn callers(
         let told = matches!(why, Alone::NoLineInPeerLog | Alone::OutsideMesh | Alone::NoSidecarSeen);
         told && other != Ip::UNTOLD && !other.is_loopback(names) && other != way.dest.ip()
     };
-    let come = alone.range((number, Ip::NONE)..=(number, Ip::UNTOLD)).filter(|((_, other), _)| is_told(*other));
-    let calls = come.filter_map(|((_, other), count)| {
+    let come = alone.of(number).filter(|(other, _)| is_told(*other));
+    let calls = come.filter_map(|(other, count)| {
         let workload = workload_at(ledger, topology, *other);
         let from = Party {
             namespaced: topology.pod_of(*other).is_some_and(|(namespace, _)| !namespace.is_none()),

@@ -132,7 +132,7 @@ impl Claims<'_> {
 
     /// Which clients used these ways, and when.
     fn users<'c>(&'c self, ways: &'c [Seen<'_>]) -> impl Iterator<Item = (Ip, &'c [Span])> {
-        ways.iter().filter_map(|seen| self.clients.get(&seen.number)).flatten().copied()
+        ways.iter().flat_map(|seen| self.index.clients.of(seen.number)).copied()
     }
 
     /// Which clients used the clusters that these changes led away from, to the same destinations, and when.
@@ -144,7 +144,7 @@ impl Claims<'_> {
             let way = &ways[*number as usize];
             before.contains(&(Caller::of(way), way.dest, way.cluster))
         };
-        self.clients.iter().filter(|(number, _)| old(number)).flat_map(|(_, users)| users.iter().copied()).collect()
+        self.index.clients.iter().filter(|(number, _)| old(number)).map(|(_, user)| *user).collect()
     }
 }
 

@@ -8,6 +8,7 @@ mod by_address;
 mod calls;
 mod change;
 mod deviation;
+mod index;
 mod proof;
 mod refused;
 mod unhealthy;
@@ -24,7 +25,7 @@ use crate::field::flag::Class;
 use crate::field::value::Micros;
 use crate::finding::{Finding, Grade, Meta};
 use crate::history::{Caller, History};
-use crate::ledger::{Entry, Evidence, Ledger};
+use crate::ledger::{ByWay, Entry, Evidence, Ledger, Noted};
 use crate::leg::{Protocol, Side, Way};
 use crate::measure::{Span, Spread, Timeline, has_between};
 use crate::replay::Replayed;
@@ -33,6 +34,7 @@ use crate::topology::Topology;
 pub use calls::{Expected, call, callers, destination, destinations, expected};
 use deviation::Compared;
 pub(crate) use deviation::{grade, phrase, told};
+pub use index::Index;
 pub(crate) use words::{AMBIENT, after, list, noun, ports};
 pub use words::{flags, source, workload_at};
 
@@ -54,24 +56,22 @@ pub struct Claims<'w> {
     pub history: &'w History,
     /// How the ways compare with the proxies' configuration, if it was given.
     pub replayed: Option<&'w Replayed<'w>>,
-    /// Which outbound way was answered on which inbound way, how often, of those that failed or led straight there.
-    pub links: &'w BTreeMap<(u32, u32), u64>,
-    /// Connections with one leg, by its way and the address of the other side.
-    pub alone: BTreeMap<(u32, Ip), u64>,
+    /// What is looked up of the ledger.
+    pub index: &'w Index<'w>,
+    /// Connections with a server's leg only: the address of the other side, and how many.
+    pub alone: ByWay<(Ip, u64)>,
     /// When endpoints answered, for whatever cluster.
     lived: BTreeMap<Endpoint, Vec<&'w Timeline>>,
     /// When they could not be connected.
     missed: BTreeMap<Endpoint, Span>,
     /// The client's ways that were answered on a server's way, and how often.
-    answered: BTreeMap<u32, Vec<(u32, u64)>>,
-    /// Which clients' addresses used a way, and when, where the ledger tells.
-    clients: BTreeMap<u32, Vec<(Ip, &'w [Span])>>,
+    answered: ByWay<(u32, u64)>,
     /// Hosts of clusters that take what is not theirs: nothing that they answered is theirs either.
     thieves: BTreeSet<String>,
     /// Whose endpoints are, as far as it was asked already.
     owners: RefCell<BTreeMap<Endpoint, Rc<[String]>>>,
-    /// Who dialled which address around the mesh.
-    passed: BTreeSet<(Ip, Endpoint)>,
+    /// Who dialled which address around the mesh, in order.
+    passed: Vec<(Ip, Endpoint)>,
     /// Who could not connect to many addresses on one port, and to how many.
     scattered: BTreeMap<(Caller, u16), usize>,
     /// The ways that no rule took.
@@ -102,27 +102,24 @@ pub(crate) struct Seen<'w> {
     pub(crate) number: u32,
     pub(crate) way: &'w Way,
     pub(crate) entry: &'w Entry,
-    pub(crate) cluster: Cluster<'w>,
+    pub(crate) cluster: &'w Cluster<'w>,
 }
 
 impl<'w> Claims<'w> {
     /// Every way, and nothing filed.
     pub fn new(
         ledger: &'w Ledger,
+        index: &'w Index<'w>,
         topology: &'w Topology,
         events: &'w Events,
         history: &'w History,
         replayed: Option<&'w Replayed<'w>>,
-        links: &'w BTreeMap<(u32, u32), u64>,
         meta: &'static Meta,
     ) -> Claims<'w> {
-        let seen = ledger.iter().map(|(number, way, entry)| Seen {
-            number,
-            way,
-            entry,
-            cluster: Cluster::read(ledger.names.get(way.cluster)),
-        });
-        let left: Vec<Seen<'_>> = seen.filter(|seen| seen.entry.counts.legs > 0).collect();
+        let seen =
+            ledger.iter().map(|(number, way, entry)| Seen { number, way, entry, cluster: index.cluster(way.cluster) });
+        let mut left = Vec::with_capacity(ledger.ways().len());
+        left.extend(seen.filter(|seen| seen.entry.counts.legs > 0));
         let mut lived: BTreeMap<Endpoint, Vec<&Timeline>> = BTreeMap::new();
         for (_, host, answers) in ledger.answers() {
             lived.entry(host).or_default().push(&answers.times);
@@ -132,19 +129,13 @@ impl<'w> Claims<'w> {
             missed.entry(seen.way.host).or_default().join(&seen.span());
         }
         let clients = || left.iter().filter(|seen| seen.way.side == Side::Outbound && !seen.way.dest.is_none());
-        let mut answered: BTreeMap<u32, Vec<(u32, u64)>> = BTreeMap::new();
-        for ((client, server), count) in links {
-            answered.entry(*server).or_default().push((*client, *count));
-        }
-        let mut used: BTreeMap<u32, Vec<(Ip, &[Span])>> = BTreeMap::new();
-        for (way, client, spans) in ledger.clients() {
-            used.entry(way).or_default().push((client, spans));
-        }
-        let mut passed = BTreeSet::new();
+        let answered = index.links.iter().map(|(client, (server, count))| (*server, (*client, *count)));
+        let mut passed = Vec::new();
         for seen in clients().filter(|seen| seen.cluster.direction == Direction::Passthrough) {
-            let users = used.get(&seen.number).into_iter().flatten();
+            let users = index.clients.of(seen.number);
             passed.extend(users.map(|(client, _)| (*client, seen.way.dest)));
         }
+        passed.sort_unstable();
         let mut dialled: BTreeMap<(Caller, u16), BTreeSet<Endpoint>> = BTreeMap::new();
         for seen in clients().filter(|seen| seen.cluster.direction == Direction::Passthrough) {
             if seen.way.flags.has(Class::Connect) {
@@ -156,16 +147,15 @@ impl<'w> Claims<'w> {
             thieves: BTreeSet::new(),
             owners: RefCell::default(),
             passed,
-            clients: used,
             scattered: many.filter(|(_, count)| *count > SCATTERED).collect(),
-            answered,
+            answered: ByWay::new(answered.collect()),
             taken: vec![false; ledger.ways().len()],
             ledger,
+            index,
             topology,
             events,
             history,
             replayed,
-            links,
             alone: ledger.alone(),
             lived,
             missed,
@@ -260,7 +250,7 @@ impl<'w> Claims<'w> {
                 let told = self.answers(seen.number).filter(|(server, _)| elsewhere(server));
                 count += counts.connections.saturating_sub(told.map(|(_, links)| links).sum());
             }
-            for (client, links) in self.answered.get(&seen.number).into_iter().flatten() {
+            for (client, links) in self.answered.of(seen.number) {
                 let counted = group.contains(client) || elsewhere(client);
                 count += if counted { 0 } else { *links };
                 closed = true;
@@ -307,11 +297,13 @@ impl<'w> Claims<'w> {
 
     /// The earliest line of each side, then the earliest others.
     fn evidence(&self, ways: &[Seen<'_>]) -> Vec<Evidence> {
-        let mut lines: Vec<(&Evidence, Side)> = ways
+        let mut lines: Vec<(&Noted, Side)> = ways
             .iter()
             .flat_map(|seen| self.ledger.evidence(seen.number).iter().map(|line| (line, seen.way.side)))
             .collect();
-        lines.sort();
+        // Parts of a log may each have had a line of that number.
+        let texts = |one: &Noted, other: &Noted| self.ledger.text(one).cmp(&self.ledger.text(other));
+        lines.sort_by(|(one, _), (other, _)| one.order().cmp(&other.order()).then_with(|| texts(one, other)));
         let first = |inbound: bool| lines.iter().position(|(_, side)| (*side == Side::Inbound) == inbound);
         let mut chosen: BTreeSet<usize> = [first(false), first(true)].into_iter().flatten().collect();
         for place in 0..lines.len() {
@@ -320,7 +312,7 @@ impl<'w> Claims<'w> {
             }
             chosen.insert(place);
         }
-        chosen.into_iter().map(|place| lines[place].0.clone()).collect()
+        chosen.into_iter().map(|place| self.ledger.text(lines[place].0)).collect()
     }
 
     /// Whether a rule has filed about this port.
@@ -338,7 +330,7 @@ impl<'w> Claims<'w> {
 
     /// On which server's ways a client's way was answered, and how often.
     fn answers(&self, client: u32) -> impl Iterator<Item = (u32, u64)> {
-        self.links.range((client, 0)..=(client, u32::MAX)).map(|((_, server), links)| (*server, *links))
+        self.index.links.of(client).copied()
     }
 
     /// The client's ways all of whose answers were of these server's ways: the same connections, seen from the other
@@ -348,7 +340,7 @@ impl<'w> Claims<'w> {
             self.left.iter().filter(|seen| servers(self, seen)).map(|seen| seen.number).collect();
         let mut answers: BTreeMap<u32, u64> = BTreeMap::new();
         for server in &wanted {
-            for (client, links) in self.answered.get(server).into_iter().flatten() {
+            for (client, links) in self.answered.of(*server) {
                 *answers.entry(*client).or_default() += links;
             }
         }
@@ -362,14 +354,13 @@ impl<'w> Claims<'w> {
 
     /// The client's ways that were answered on these server's ways, and how often.
     pub(crate) fn linked(&self, servers: &[Seen<'_>]) -> Vec<(Seen<'w>, u64)> {
-        let all = servers.iter().filter_map(|seen| self.answered.get(&seen.number)).flatten();
+        let all = servers.iter().flat_map(|seen| self.answered.of(seen.number));
         all.map(|(client, links)| (self.seen(*client), *links)).collect()
     }
 
     fn seen(&self, number: u32) -> Seen<'w> {
         let way = &self.ledger.ways()[number as usize];
-        let cluster = Cluster::read(self.ledger.names.get(way.cluster));
-        Seen { number, way, entry: self.ledger.entry(number), cluster }
+        Seen { number, way, entry: self.ledger.entry(number), cluster: self.index.cluster(way.cluster) }
     }
 
     /// Files what events tell.
@@ -424,14 +415,14 @@ impl<'w> Claims<'w> {
     /// Whether anybody got a byte from a service by TCP.
     pub(crate) fn is_answered(&self, service: &str) -> bool {
         let of = |seen: &&Seen<'_>| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp;
-        let answered = |seen: &Seen<'_>| seen.entry.rest().silent.count() < seen.entry.counts.connections;
+        let answered = |seen: &Seen<'_>| seen.entry.rest().silent().count() < seen.entry.counts.connections;
         let healthy = self.left.iter().filter(of).filter(|seen| !seen.way.flags.is_failure());
         healthy.filter(|seen| answered(seen)).any(|seen| self.served_by(seen) == service)
     }
 
     /// Whether a client is known to have dialled an address around the mesh.
     pub(crate) fn has_passed(&self, client: Ip, dest: Endpoint) -> bool {
-        self.passed.contains(&(client, dest))
+        self.passed.binary_search(&(client, dest)).is_ok()
     }
 
     /// The server's way on which most connections of a client's way were answered.

@@ -176,7 +176,7 @@ impl Claims<'_> {
             told.or_else(|| self.topology.pod_of(own)).or_else(sibling)
         };
         // Where ways do not tell pods apart, the ledger may.
-        let clients = ways.iter().filter_map(|seen| self.clients.get(&seen.number)).flatten();
+        let clients = ways.iter().flat_map(|seen| self.index.clients.of(seen.number));
         let used = clients.filter_map(|(client, _)| self.topology.pod_of(*client)).map(shown).min();
         let told = || ways.iter().filter_map(|seen| named(seen.way)).map(shown).min();
         used.or_else(told).unwrap_or_else(|| "POD -n NAMESPACE".to_owned())

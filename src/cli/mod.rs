@@ -136,7 +136,7 @@ impl Asked {
     /// Saves what a run has learned, if that was asked for. A failure is a trouble: the report is still worth showing.
     fn save(&self, pass: &mut Pass<'_>, interrupted: bool) {
         let Some(file) = &self.save else { return };
-        if let Err(error) = state::write(file, &pass.state(interrupted)) {
+        if let Err(error) = pass.state(interrupted).and_then(|state| state::write(file, &state)) {
             pass.troubles.push(format!("{}: {error}", file.display()));
         }
     }

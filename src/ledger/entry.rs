@@ -1,29 +1,17 @@
-//! What is counted of one way, and the lines that show it.
+//! What is counted of one way.
 
 use std::num::NonZeroI64;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::lines::{Lines, Row};
 use crate::endpoint::Ip;
 use crate::field::value::Micros;
 use crate::leg::{Leg, Protocol, Way};
 use crate::measure::{Span, Spread, Timeline};
 use crate::names::Sym;
 use crate::source::Origin;
-
-/// How much of a line is kept.
-const LONGEST: usize = 4096;
-
-/// A line that shows something.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Evidence {
-    /// Its start time; the earliest are kept.
-    pub start: Micros,
-    /// Where it stands.
-    pub origin: Origin,
-    /// The line as it was read, envelope included, clipped.
-    pub text: Box<[u8]>,
-}
 
 /// What was counted of one way.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -64,8 +52,8 @@ pub struct Entry {
     pub(super) dest: Ip,
     pub(super) cluster: Sym,
     pub(super) fails: bool,
-    /// How many lines are kept.
-    most: u8,
+    /// The lines that show it.
+    pub(super) lines: Row,
 }
 
 /// What is kept of ways on which something is worth a second look.
@@ -75,21 +63,48 @@ pub struct Rest {
     pub timeline: Timeline,
     /// How long connections took that failed.
     pub durations: Spread,
-    /// How long TCP connections took on which nothing came back, although nothing failed.
-    pub silent: Spread,
-    /// From the client's proxy having a TCP connection to the server's having it, where that took [`Rest::SLOW`].
-    pub slow: Spread,
-    /// How long the client's leg outlived the server's, where that was [`Rest::SLOW`].
-    pub outlived: Spread,
-    /// Which clients' addresses used it, where the timeline is not kept.
+    /// What few ways have.
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What is kept of the few ways on which it shows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Seldom {
+    silent: Spread,
+    slow: Spread,
+    outlived: Spread,
     few: Few,
 }
 
-static NOTHING: std::sync::LazyLock<Rest> = std::sync::LazyLock::new(Rest::default);
+static NOTHING: LazyLock<Rest> = LazyLock::new(Rest::default);
+static NOTHING_SELDOM: LazyLock<Seldom> = LazyLock::new(Seldom::default);
 
 impl Rest {
     /// Milliseconds that are worth a note: a lost SYN is sent again after a second.
     pub const SLOW: u32 = 900;
+
+    /// How long TCP connections took on which nothing came back, although nothing failed.
+    pub fn silent(&self) -> &Spread {
+        &self.seldom().silent
+    }
+
+    /// From the client's proxy having a TCP connection to the server's having it, where that took [`Rest::SLOW`].
+    pub fn slow(&self) -> &Spread {
+        &self.seldom().slow
+    }
+
+    /// How long the client's leg outlived the server's, where that was [`Rest::SLOW`].
+    pub fn outlived(&self) -> &Spread {
+        &self.seldom().outlived
+    }
+
+    fn seldom(&self) -> &Seldom {
+        self.seldom.as_deref().unwrap_or(&NOTHING_SELDOM)
+    }
+
+    fn seldom_mut(&mut self) -> &mut Seldom {
+        self.seldom.get_or_insert_default()
+    }
 }
 
 /// What an endpoint answered for a cluster.
@@ -113,7 +128,7 @@ impl Answers {
     }
 }
 
-/// A few addresses and when they were met; none any more once there are too many.
+/// Which clients' addresses used a way of which no timeline is kept, and when; none any more once there are too many.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Few {
     list: Vec<(Ip, Span)>,
@@ -179,18 +194,23 @@ impl Rest {
     /// The same where names have other numbers, in one order.
     pub(super) fn renamed(&self, mut rename: impl FnMut(Sym) -> Sym) -> Rest {
         let mut rest = self.clone();
-        rest.few.list.iter_mut().for_each(|(ip, _)| *ip = ip.renamed(&mut rename));
-        rest.few.list.sort_unstable_by_key(|(ip, _)| *ip);
+        if let Some(Seldom { few, .. }) = rest.seldom.as_deref_mut() {
+            few.list.iter_mut().for_each(|(ip, _)| *ip = ip.renamed(&mut rename));
+            few.list.sort_unstable_by_key(|(ip, _)| *ip);
+        }
         rest
     }
 
     fn join(&mut self, other: &Rest) {
         self.timeline.join(&other.timeline);
         self.durations.join(&other.durations);
-        self.silent.join(&other.silent);
-        self.slow.join(&other.slow);
-        self.outlived.join(&other.outlived);
-        self.few.join(&other.few);
+        if let Some(other) = &other.seldom {
+            let seldom = self.seldom_mut();
+            seldom.silent.join(&other.silent);
+            seldom.slow.join(&other.slow);
+            seldom.outlived.join(&other.outlived);
+            seldom.few.join(&other.few);
+        }
     }
 
     /// Whether it can have come about by counting.
@@ -200,12 +220,13 @@ impl Rest {
 
     /// Everything that was counted in it.
     pub(super) fn sums(&self) -> impl Iterator<Item = u64> {
-        let spans = self.few.list.iter().map(|(_, span)| span).chain(self.timeline.spans()).map(|span| span.count);
+        let spans =
+            self.seldom().few.list.iter().map(|(_, span)| span).chain(self.timeline.spans()).map(|span| span.count);
         self.spreads().into_iter().flat_map(Spread::sums).chain(spans)
     }
 
     fn spreads(&self) -> [&Spread; 4] {
-        [&self.durations, &self.silent, &self.slow, &self.outlived]
+        [&self.durations, self.silent(), self.slow(), self.outlived()]
     }
 }
 
@@ -222,14 +243,14 @@ impl Entry {
     /// What is known of a way that nobody went yet, of which so many lines are to be kept.
     pub(super) fn new(way: &Way, most: u8) -> Entry {
         let (dest, cluster, fails) = (way.dest.ip(), way.cluster, way.flags.is_failure());
-        Entry { dest, cluster, fails, most, ..Entry::default() }
+        Entry { dest, cluster, fails, lines: Row::new(most), ..Entry::default() }
     }
 
     /// Counts a line; says whether it may be among the earliest, which are kept.
     #[inline]
     pub(super) fn line(&mut self, start: Micros) -> bool {
         self.counts.add(start);
-        self.most > 0 && self.enough.is_none_or(|latest| latest.get() >= start.0)
+        self.lines.keeps() && self.enough.is_none_or(|latest| latest.get() >= start.0)
     }
 
     /// Counts a connection that this way leads.
@@ -243,7 +264,7 @@ impl Entry {
         if leading.failed {
             self.rest_mut().durations.add(leading.duration);
         } else if silent {
-            self.rest_mut().silent.add(leading.duration);
+            self.rest_mut().seldom_mut().silent.add(leading.duration);
         }
         if tcp && leading.side.is_client() && (leading.direct || leading.failed) {
             self.rest_mut().timeline.add(leading.start);
@@ -252,12 +273,12 @@ impl Entry {
 
     /// Notes the client of a connection of which no timeline is kept.
     pub(super) fn meet(&mut self, client: Ip, start: Micros) {
-        self.rest_mut().few.add(client, start);
+        self.rest_mut().seldom_mut().few.add(client, start);
     }
 
     /// The clients that were met, unless there are too many.
     pub(super) fn met(&self) -> &[(Ip, Span)] {
-        &self.rest().few.list
+        &self.rest().seldom().few.list
     }
 
     /// Counts a pair that this way leads.
@@ -275,10 +296,10 @@ impl Entry {
         let outlived = if known { millis(inn.end(), out.end()) } else { 0 };
         counts.equal_bytes += u64::from(out.bytes == inn.bytes && out.bytes > 0);
         if slow >= Rest::SLOW {
-            self.rest_mut().slow.add(slow);
+            self.rest_mut().seldom_mut().slow.add(slow);
         }
         if outlived >= Rest::SLOW {
-            self.rest_mut().outlived.add(outlived);
+            self.rest_mut().seldom_mut().outlived.add(outlived);
         }
     }
 
@@ -295,35 +316,10 @@ impl Entry {
         }
     }
 
-    /// Keeps a line that another ledger kept, if it is among the earliest.
-    pub(super) fn keep(&mut self, evidence: &mut Vec<Evidence>, line: Evidence) {
-        let place = evidence.partition_point(|known| (known.start, known.origin) < (line.start, line.origin));
-        self.insert(evidence, place, line);
-    }
-
     /// Keeps a line if it is among the earliest.
-    pub(super) fn note(&mut self, evidence: &mut Vec<Evidence>, leg: &Leg, line: &[u8]) {
-        let (start, origin) = (leg.start, leg.origin);
-        let place = evidence.partition_point(|known| (known.start, known.origin) < (start, origin));
-        if place >= usize::from(self.most) {
-            return;
-        }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let text = line[..line.len().min(LONGEST)].into();
-        self.insert(evidence, place, Evidence { start, origin, text });
-    }
-
-    fn insert(&mut self, evidence: &mut Vec<Evidence>, place: usize, line: Evidence) {
-        let most = usize::from(self.most);
-        if place >= most {
-            return;
-        }
-        evidence.truncate(most - 1);
-        // No more room than for lines that are kept: a hundred thousand ways have one each.
-        evidence.reserve_exact(1);
-        evidence.insert(place, line);
-        let latest = evidence.last().filter(|_| evidence.len() == most);
+    pub(super) fn note(&mut self, lines: &mut Lines, start: Micros, origin: Origin, text: &[u8]) {
+        let latest = lines.put(&mut self.lines, start, origin, text);
         // The few lines without a time are always looked at.
-        self.enough = latest.and_then(|latest| NonZeroI64::new(latest.start.0));
+        self.enough = latest.and_then(|latest| NonZeroI64::new(latest.0));
     }
 }

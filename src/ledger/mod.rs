@@ -3,11 +3,14 @@
 //! Findings, topology and the summary are made from the ledger alone. It only ever adds up, so it does not
 //! matter in which order blocks and connections come in; and it grows with the mesh, not with the log.
 
+mod by_way;
 mod entry;
+mod lines;
 mod saved;
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::io;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
@@ -20,7 +23,11 @@ use crate::names::{Names, Sym};
 use crate::pair::{Connection, Match};
 use crate::scan::Scanned;
 
-pub use entry::{Answers, Counts, Entry, Evidence, Rest};
+use lines::Lines;
+
+pub use by_way::ByWay;
+pub use entry::{Answers, Counts, Entry, Rest};
+pub use lines::{Evidence, Noted};
 pub use saved::{Saved, Unsound};
 
 /// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
@@ -39,8 +46,8 @@ pub struct Ledger {
     pub names: Names,
     ways: Vec<Way>,
     entries: Vec<Entry>,
-    /// The earliest lines that show each way, in order.
-    evidence: Vec<Vec<Evidence>>,
+    /// The earliest lines that show each way.
+    lines: Lines,
     table: HashTable<u32>,
     hasher: RandomState,
     /// By scanner.
@@ -48,7 +55,10 @@ pub struct Ledger {
     facts: Vec<Fact>,
     fact_table: HashTable<u32>,
     links: HashMap<(u32, u32), u64, RandomState>,
+    /// Servers' legs, and those that do not tell their side, by way and the address of the other side.
     alone: HashMap<(u32, Ip), u64, RandomState>,
+    /// Clients' legs by what tells why nobody answered: the cluster and the address of the other side.
+    unanswered: HashMap<(Sym, Ip), u64, RandomState>,
     answers: HashMap<(Sym, Endpoint), Answers, RandomState>,
     clients: HashMap<(u32, Ip), Timeline, RandomState>,
     /// Milliseconds that servers' proxies and the applications behind them took, by server, where lines say both.
@@ -99,7 +109,8 @@ impl Ledger {
     pub fn line<'l>(&mut self, leg: &Leg, line: impl FnOnce() -> &'l [u8]) {
         let entry = &mut self.entries[leg.way as usize];
         if entry.line(leg.start) {
-            entry.note(&mut self.evidence[leg.way as usize], leg, line());
+            let text = line();
+            entry.note(&mut self.lines, leg.start, leg.origin, text.strip_suffix(b"\r").unwrap_or(text));
         }
     }
 
@@ -137,7 +148,6 @@ impl Ledger {
         let Ledger { table, hasher, ways, .. } = self;
         table.insert_unique(hasher.hash_one(way), number, |known| hasher.hash_one(ways[*known as usize]));
         self.entries.push(Entry::new(&way, most_lines(&way).max(self.least).max(u8::from(self.save))));
-        self.evidence.push(Vec::new());
         self.ways.push(way);
         number
     }
@@ -198,12 +208,14 @@ impl Ledger {
                 *self.links.entry((out.way, inn.way)).or_default() += 1;
             }
         } else if let Some(leading) = connection.leading() {
-            // Those that failed have no other side, and ways are few enough to keep one count each without it.
-            let failed = leading.side.is_client() && self.ways[leading.way as usize].failed_to_connect();
-            let other = if failed { Ip::NONE } else { leading.other() };
-            let known =
-                self.alone.len() < MOST_WAYS || other.is_none() || self.alone.contains_key(&(leading.way, other));
-            *self.alone.entry((leading.way, if known { other } else { Ip::UNTOLD })).or_default() += 1;
+            if leading.side.is_client() {
+                let way = &self.ways[leading.way as usize];
+                // Those that failed have no other side.
+                let other = if way.failed_to_connect() { Ip::NONE } else { leading.other() };
+                lone(&mut self.unanswered, way.cluster, other, 1);
+            } else {
+                lone(&mut self.alone, leading.way, leading.other(), 1);
+            }
         }
         if let Some(inn) = connection.inbound.as_ref().filter(|inn| inn.service_time != Leg::UNTOLD)
             && (self.served.len() < MOST_WAYS || self.served.contains_key(&inn.server))
@@ -219,14 +231,15 @@ impl Ledger {
         self.answers.iter().map(|((cluster, host), answers)| (*cluster, *host, answers))
     }
 
-    /// Which clients' addresses used a way of TCP, and when; in no order. Ways that more clients used than can be kept are
-    /// left out.
-    pub fn clients(&self) -> impl Iterator<Item = (u32, Ip, &[Span])> {
-        let kept = self.clients.iter().map(|((way, client), times)| (*way, *client, times.spans()));
-        let few = self.entries.iter().enumerate().flat_map(|(number, entry)| {
-            entry.met().iter().map(move |(client, span)| (number as u32, *client, std::slice::from_ref(span)))
-        });
-        kept.chain(few)
+    /// Which clients' addresses used a way of TCP, and when. Ways that more clients used than can be kept are left out.
+    pub fn clients(&self) -> ByWay<(Ip, &[Span])> {
+        let kept = self.clients.iter().map(|((way, client), times)| (*way, (*client, times.spans())));
+        let mut rows = Vec::with_capacity(self.clients.len());
+        rows.extend(kept);
+        for (number, entry) in (0..).zip(&self.entries) {
+            rows.extend(entry.met().iter().map(|(client, span)| (number, (*client, std::slice::from_ref(span)))));
+        }
+        ByWay::new(rows)
     }
 
     /// By server: requests, milliseconds in its proxy, milliseconds of those in the application; in no order.
@@ -239,9 +252,15 @@ impl Ledger {
         &self.facts
     }
 
-    /// Connections with one leg, by its way and the address of the other side.
-    pub fn alone(&self) -> BTreeMap<(u32, Ip), u64> {
-        self.alone.iter().map(|(key, count)| (*key, *count)).collect()
+    /// Connections with a server's leg only, or with one that does not tell its side: the address of the other side, and how many.
+    pub fn alone(&self) -> ByWay<(Ip, u64)> {
+        ByWay::new(self.alone.iter().map(|((way, other), count)| (*way, (*other, *count))).collect())
+    }
+
+    /// Connections with a client's leg only, by its cluster and the address of the other side, none where there was no connection;
+    /// in no order.
+    pub fn unanswered(&self) -> impl Iterator<Item = (Sym, Ip, u64)> {
+        self.unanswered.iter().map(|((cluster, other), count)| (*cluster, *other, *count))
     }
 
     /// The ways, by number.
@@ -250,9 +269,20 @@ impl Ledger {
     }
 
     /// The earliest lines that show a way, in order.
-    pub fn evidence(&self, number: u32) -> &[Evidence] {
-        let (kept, most) = (&self.evidence[number as usize], most_lines(&self.ways[number as usize]).max(self.least));
+    pub fn evidence(&self, number: u32) -> &[Noted] {
+        let kept = self.lines.of(self.entry(number).lines);
+        let most = most_lines(&self.ways[number as usize]).max(self.least);
         &kept[..kept.len().min(most.into())]
+    }
+
+    /// Such a line with its text; with none where that cannot be read any more, which [`Ledger::lost`] tells.
+    pub fn text(&self, line: &Noted) -> Evidence {
+        self.lines.read(line)
+    }
+
+    /// Why the text of a line could not be read again, if that was so.
+    pub fn lost(&mut self) -> Option<io::Error> {
+        self.lines.lost()
     }
 
     /// A way's counts.
@@ -265,9 +295,9 @@ impl Ledger {
         self.ways.iter().zip(&self.entries).enumerate().map(|(number, (way, entry))| (number as u32, way, entry))
     }
 
-    /// Which outbound way was answered on which inbound way, how often; in the order of numbers.
-    pub fn links(&self) -> BTreeMap<(u32, u32), u64> {
-        self.links.iter().map(|(link, count)| (*link, *count)).collect()
+    /// By outbound way: on which inbound way it was answered, and how often.
+    pub fn links(&self) -> ByWay<(u32, u64)> {
+        ByWay::new(self.links.iter().map(|((out, inn), count)| (*out, (*inn, *count))).collect())
     }
 
     /// How many of [`Ledger::links`] there are.
@@ -310,6 +340,12 @@ fn note<K: std::hash::Hash + Eq>(table: &mut HashMap<K, Timeline, RandomState>, 
     if table.len() < MOST_WAYS || table.contains_key(&key) {
         table.entry(key).or_default().add(at);
     }
+}
+
+/// Counts connections with one leg. Once there are too many keys, the other side of new ones is not told.
+fn lone<K: Copy + std::hash::Hash + Eq>(table: &mut HashMap<(K, Ip), u64, RandomState>, leg: K, other: Ip, count: u64) {
+    let known = table.len() < MOST_WAYS || other.is_none() || table.contains_key(&(leg, other));
+    *table.entry((leg, if known { other } else { Ip::UNTOLD })).or_default() += count;
 }
 
 /// How many lines are worth keeping of a way: those that a rule could ever show. The ways on which nothing went

@@ -11,8 +11,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Answers, Counts, Evidence, Rest};
-use super::{Ledger, MOST_WAYS, SIMPLE};
+use super::{Answers, Counts, Evidence, Ledger, MOST_WAYS, Rest, SIMPLE, lone};
 use crate::endpoint::{Endpoint, Ip};
 use crate::leg::{Fact, Way};
 use crate::measure::Timeline;
@@ -29,6 +28,7 @@ pub struct Saved {
     facts: Vec<Fact>,
     links: Vec<((u32, u32), u64)>,
     alone: Vec<((u32, Ip), u64)>,
+    unanswered: Vec<((Sym, Ip), u64)>,
     answers: Vec<((Sym, Endpoint), Answers)>,
     clients: Vec<((u32, Ip), Timeline)>,
     served: Vec<(Endpoint, (u64, u64, u64))>,
@@ -72,13 +72,14 @@ impl Ledger {
             way,
             counts: self.entry(ours).counts.clone(),
             rest: self.entry(ours).kept().map(|rest| rest.renamed(rename)),
-            evidence: self.evidence[ours as usize].clone(),
+            evidence: self.lines.of(self.entry(ours).lines).iter().map(|line| self.text(line)).collect(),
         };
         Saved {
             names: by_text.iter().map(|name| self.names.get(*name).to_vec()).collect(),
             facts,
             links: sorted(self.links.iter().map(|((out, inn), count)| ((number(*out), number(*inn)), *count))),
             alone: sorted(self.alone.iter().map(|((way, ip), count)| ((number(*way), ip.renamed(rename)), *count))),
+            unanswered: sorted(self.unanswered().map(|(name, ip, count)| ((rename(name), ip.renamed(rename)), count))),
             answers: sorted(
                 self.answers().map(|(name, host, told)| ((rename(name), host.renamed(rename)), told.clone())),
             ),
@@ -114,7 +115,7 @@ impl Ledger {
             entry.join(counts, rest.as_ref().map(|rest| rest.renamed(rename)).as_ref());
             for line in evidence {
                 let origin = Origin { source: source(line.origin.source), ..line.origin };
-                entry.keep(&mut self.evidence[number as usize], Evidence { origin, ..line.clone() });
+                entry.note(&mut self.lines, line.start, origin, &line.text);
             }
             ways.push(number);
         }
@@ -125,9 +126,10 @@ impl Ledger {
         let links = saved.links.iter().map(|((out, inn), count)| ((way(*out), way(*inn)), count));
         add(&mut self.links, links, |known, count| *known += count);
         for ((number, ip), count) in &saved.alone {
-            let (number, ip) = (way(*number), ip.renamed(rename));
-            let known = self.alone.len() < MOST_WAYS || ip.is_none() || self.alone.contains_key(&(number, ip));
-            *self.alone.entry((number, if known { ip } else { Ip::UNTOLD })).or_default() += count;
+            lone(&mut self.alone, way(*number), ip.renamed(rename), *count);
+        }
+        for ((name, ip), count) in &saved.unanswered {
+            lone(&mut self.unanswered, rename(*name), ip.renamed(rename), *count);
         }
         let answers = saved.answers.iter().map(|((name, host), told)| ((rename(*name), host.renamed(rename)), told));
         add(&mut self.answers, answers, Answers::join);
@@ -161,6 +163,7 @@ impl Saved {
         }
         self.links.iter().for_each(|(_, count)| add(*count));
         self.alone.iter().for_each(|(_, count)| add(*count));
+        self.unanswered.iter().for_each(|(_, count)| add(*count));
         self.matched.values().copied().for_each(&mut add);
         self.served
             .iter()
@@ -273,10 +276,11 @@ mod tests {
             Ledger::default().join(&saved, &[SourceId(0)]).is_ok()
         };
         assert!(join(|_| ()));
-        let changes: [fn(&mut Saved); 7] = [
+        let changes: [fn(&mut Saved); 8] = [
             |saved| saved.names.clear(),
             |saved| saved.links.push(((0, 2), 1)),
             |saved| saved.alone.push(((9, Ip::NONE), 1)),
+            |saved| saved.unanswered.push(((Sym(9), Ip::NONE), 1)),
             |saved| saved.answers.push(((Sym(9), Endpoint::NONE), Answers::default())),
             |saved| saved.ways[1].way = Way { workload: Sym::NONE, source: SourceId(1), ..saved.ways[1].way },
             |saved| saved.ways[1].counts.paired = 1,

@@ -45,9 +45,12 @@ fn connections(ledger: &Ledger, topology: &Topology) -> Connections {
         }
     }
     let mut alone: BTreeMap<Alone, u64> = BTreeMap::new();
-    for ((number, other), count) in ledger.alone() {
-        let way = &ledger.ways()[number as usize];
-        *alone.entry(topology.why_alone(way, other, &ledger.names)).or_default() += count;
+    for (number, (other, count)) in ledger.alone().iter() {
+        let way = &ledger.ways()[*number as usize];
+        *alone.entry(topology.why_alone(way, *other, &ledger.names)).or_default() += count;
+    }
+    for (cluster, other, count) in ledger.unanswered() {
+        *alone.entry(topology.why_unanswered(cluster, other, &ledger.names)).or_default() += count;
     }
     counted.unpaired = alone.into_iter().map(|(reason, count)| (reason.name(), count)).collect();
     counted

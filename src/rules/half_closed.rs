@@ -36,13 +36,13 @@ const LEAST: u32 = 60_000;
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.note(
         |claims, seen| {
-            let outlived = seen.entry.rest().outlived.at_least(LEAST) > 0;
+            let outlived = seen.entry.rest().outlived().at_least(LEAST) > 0;
             outlived.then(|| claims.served_by(seen))
         },
         |claims, subject, ways| {
             let mut outlived = Spread::default();
             for seen in ways {
-                outlived.join(&seen.entry.rest().outlived);
+                outlived.join(seen.entry.rest().outlived());
             }
             let constant = outlived.constant(LEAST)?;
             let count = outlived.at_least(LEAST);

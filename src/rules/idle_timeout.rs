@@ -42,13 +42,13 @@ const SOME: u64 = 3;
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.note(
         |claims, seen| {
-            let hung = seen.way.side.is_client() && seen.entry.rest().silent.at_least(LEAST) > 1;
+            let hung = seen.way.side.is_client() && seen.entry.rest().silent().at_least(LEAST) > 1;
             hung.then(|| claims.served_by(seen))
         },
         |claims, subject, ways: &[Seen<'_>]| {
             let mut silent = Spread::default();
             for seen in ways {
-                silent.join(&seen.entry.rest().silent);
+                silent.join(seen.entry.rest().silent());
             }
             let constant = silent.constant(LEAST)?;
             let count = silent.at_least(LEAST);

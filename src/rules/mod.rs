@@ -43,7 +43,7 @@ mod uneven_load;
 mod unexpected_cluster;
 mod upstream_reset;
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Index};
 use crate::event::Events;
 use crate::expect::Expectations;
 use crate::finding::{Finding, Meta};
@@ -125,8 +125,9 @@ pub fn judge(
     expect: Option<&Expectations>,
     replayed: Option<&Replayed<'_>>,
 ) -> Vec<Finding> {
-    let (links, history) = (ledger.links(), History::of(ledger));
-    let mut claims = Claims::new(ledger, topology, events, &history, replayed, &links, RULES[0].meta);
+    let index = Index::of(ledger);
+    let history = History::of(ledger, &index.clients);
+    let mut claims = Claims::new(ledger, &index, topology, events, &history, replayed, RULES[0].meta);
     if let Some(expect) = expect {
         claims.compare(expect);
     }

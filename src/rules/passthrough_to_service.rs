@@ -85,7 +85,7 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
 /// The pods whose proxies logged the other legs.
 fn servers(claims: &Claims<'_>, ways: &[Seen<'_>]) -> BTreeSet<String> {
     ways.iter()
-        .flat_map(|seen| claims.links.range((seen.number, 0)..=(seen.number, u32::MAX)))
-        .filter_map(|((_, server), _)| claims.server_pod(*server))
+        .flat_map(|seen| claims.index.links.of(seen.number))
+        .filter_map(|(server, _)| claims.server_pod(*server))
         .collect()
 }

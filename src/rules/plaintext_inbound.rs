@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list, noun};
 use crate::cluster::{Cluster, Direction};
-use crate::endpoint::Ip;
 use crate::finding::Grade;
 use crate::leg::Side;
 
@@ -100,7 +99,7 @@ fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> String {
 /// Who came alone, by pod or address, and how often. Of those that are known to dial pods by address the client's leg
 /// would tell (`passthrough-to-service`); it is lost here.
 fn callers(claims: &Claims<'_>, seen: &Seen<'_>) -> Vec<(String, u64)> {
-    let of = claims.alone.range((seen.number, Ip::NONE)..=(seen.number, Ip::UNTOLD));
-    let clients = of.filter(|((_, client), _)| !client.is_none() && !claims.has_passed(*client, seen.way.dest));
-    clients.map(|((_, client), count)| (claims.pod_or_address(*client), *count)).collect()
+    let of = claims.alone.of(seen.number);
+    let clients = of.filter(|(client, _)| !client.is_none() && !claims.has_passed(*client, seen.way.dest));
+    clients.map(|(client, count)| (claims.pod_or_address(*client), *count)).collect()
 }

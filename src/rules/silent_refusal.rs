@@ -76,7 +76,7 @@ fn is_silent(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         && counts.connections > 0
         && counts.unanswered == counts.connections
         && !claims.was_answered(way)
-        && seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_none()
+        && seen.entry.rest().silent().constant(super::idle_timeout::LEAST).is_none()
         && counts.paired == 0
         && way.dest.ip().is_private(&claims.ledger.names)
         && !claims.topology.is_logging(way.dest.ip())

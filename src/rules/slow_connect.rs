@@ -34,13 +34,13 @@ rule! {
 pub(super) fn judge(claims: &mut Claims<'_>) {
     claims.note(
         |claims, seen| {
-            let slow = seen.entry.rest().slow.count() > 0;
+            let slow = seen.entry.rest().slow().count() > 0;
             slow.then(|| claims.served_by(seen))
         },
         |claims, subject, ways| {
             let mut slow = Spread::default();
             for seen in ways {
-                slow.join(&seen.entry.rest().slow);
+                slow.join(seen.entry.rest().slow());
             }
             let paired: u64 = ways.iter().map(|seen| seen.entry.counts.paired).sum();
             let (shortest, longest) = slow.range()?;

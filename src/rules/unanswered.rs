@@ -53,7 +53,7 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     }
     claims.note(
         |claims, seen| {
-            let hung = seen.entry.rest().silent.constant(super::idle_timeout::LEAST).is_some();
+            let hung = seen.entry.rest().silent().constant(super::idle_timeout::LEAST).is_some();
             (seen.way.silent && !hung && !to_gateways.contains(&seen.way.cluster)).then(|| claims.served_by(seen))
         },
         |claims, subject, ways: &[Seen<'_>]| {

@@ -5,11 +5,11 @@ use std::io;
 use super::Ledger;
 use super::cells::{Cells, Place};
 use super::shut::Shut;
-use super::spool::{Spool, Spot};
 use crate::leg::Leg;
 use crate::pair::{Closed, Connection};
 use crate::record::Kept;
 use crate::scan::Shelved;
+use crate::spool::{Spool, Spot};
 
 /// How many legs or connections take each step together; a core's nearest cache holds them.
 pub(super) const SIDE_BY_SIDE: usize = 64;

@@ -10,7 +10,6 @@ pub mod live;
 mod saved;
 mod show;
 mod shut;
-mod spool;
 
 use std::io;
 use std::sync::Arc;
@@ -351,7 +350,10 @@ impl<'s> Pass<'s> {
         self.judged = None;
         self.show()?;
         self.check()?;
-        if let Some(error) = self.pairer.trouble().or(self.closing.held.unwritten.take()) {
+        let (early, trouble) = (self.pairer.early, self.pairer.trouble());
+        // What waited needs no room any more, and rules and report do.
+        self.pairer = Pairer::new(self.settings.pairing);
+        if let Some(error) = trouble.or(self.closing.held.unwritten.take()) {
             let folder = std::env::temp_dir();
             let trouble =
                 format!("lines wait in memory, for want of a temporary file in {}: {error}", folder.display());
@@ -359,6 +361,7 @@ impl<'s> Pass<'s> {
         }
         // Counts have changed since the rules were asked, if they were.
         let tables = self.judge_and_count()?;
+        self.check()?;
         let Some((_, _, judged)) = &self.judged else {
             return Err(io::Error::other("the rules gave no answer"));
         };
@@ -371,7 +374,7 @@ impl<'s> Pass<'s> {
             inputs: &self.inputs,
             merged: self.closing.merged,
             repeated: self.repeated,
-            early: self.pairer.early,
+            early,
             left_out: self.closing.left_out,
             interrupted: interrupted || self.interrupted,
             replayed: self.replayed.as_ref(),

@@ -1,6 +1,7 @@
 //! A pass as a state, and what other passes have learned taken into it.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use super::Pass;
 use crate::ledger::Unsound;
@@ -9,7 +10,9 @@ use crate::state::{Lines, Run, State};
 
 impl Pass<'_> {
     /// What the run has learned, to be saved before [`Pass::finish`]. Connections that wait for their other leg are closed.
-    pub fn state(&mut self, interrupted: bool) -> State {
+    ///
+    /// Fails if a temporary file cannot be read again.
+    pub fn state(&mut self, interrupted: bool) -> io::Result<State> {
         self.pairer.finish(&mut self.closing);
         self.closing.count();
         let run = Run {
@@ -22,7 +25,9 @@ impl Pass<'_> {
             early: self.pairer.early,
             left_out: self.closing.left_out,
         };
-        State { run, lines: Lines::of(&self.tally, &self.formats), ledger: self.closing.ledger.saved() }
+        let ledger = self.closing.ledger.saved();
+        self.check()?;
+        Ok(State { run, lines: Lines::of(&self.tally, &self.formats), ledger })
     }
 
     /// Takes over what another run has learned, as if its lines had been read here.

@@ -81,7 +81,7 @@ impl Pass<'_> {
 
     /// Whether everything that lay in temporary files could be read again. An error says where it lay.
     pub(super) fn check(&mut self) -> io::Result<()> {
-        let lost = self.pairer.lost().or(self.closing.held.lost.take());
+        let lost = self.pairer.lost().or(self.closing.held.lost.take()).or_else(|| self.closing.ledger.lost());
         lost.map_or(Ok(()), |error| {
             let place = format!("a temporary file in {}", std::env::temp_dir().display());
             Err(io::Error::new(error.kind(), format!("{place} cannot be read again: {error}")))

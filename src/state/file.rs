@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::State;
 
 /// The version of the layout. The shapes of all types in a state, and the order of the words in their enums, are part of it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 const MAGIC: &[u8; 14] = b"logscan state\n";
 /// Where the checksum stands, where what it is of begins, where the content does.

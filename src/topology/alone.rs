@@ -4,7 +4,7 @@ use super::{Service, Topology, is_external};
 use crate::cluster::Cluster;
 use crate::endpoint::Ip;
 use crate::leg::{Side, Way};
-use crate::names::Names;
+use crate::names::{Names, Sym};
 
 /// Why a leg is alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,9 +82,15 @@ impl Topology {
                 Alone::NoSidecarSeen
             };
         }
-        let cluster = Cluster::read(names.get(way.cluster));
+        self.why_unanswered(way.cluster, if way.failed_to_connect() { Ip::NONE } else { other }, names)
+    }
+
+    /// Why clients' connections that went to this cluster, to the address `other` (none if there was no connection), have no other leg.
+    pub fn why_unanswered(&self, cluster: Sym, other: Ip, names: &Names) -> Alone {
+        let public = !other.is_none() && !other.is_private(names);
+        let cluster = Cluster::read(names.get(cluster));
         let service = self.hosts.find(cluster.host).map(Service);
-        if way.failed_to_connect() || other.is_none() {
+        if other.is_none() {
             Alone::FailedBeforeConnecting
         } else if self.is_gateway(other) {
             Alone::GatewayHop

@@ -1,6 +1,7 @@
 //! `Spool`: lines in a temporary file that has no name. They come and go in any order; what one leaves the next one takes, in
 //! pieces of the file of one size.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -9,8 +10,8 @@ use std::os::unix::fs::FileExt;
 const PIECE: usize = 64 << 10;
 
 /// Where a line lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spot {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spot {
     piece: u32,
     at: u32,
     len: u32,
@@ -18,7 +19,7 @@ pub(super) struct Spot {
 
 /// Lines, by their spots.
 #[derive(Debug, Default)]
-pub(super) struct Spool {
+pub(crate) struct Spool {
     /// Made for the first piece that is full.
     file: Option<File>,
     /// How many lines each piece has.
@@ -28,12 +29,14 @@ pub(super) struct Spool {
     /// The piece that is being filled, and its bytes.
     filling: Option<u32>,
     bytes: Vec<u8>,
+    /// Pieces that could not be written.
+    here: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Spool {
     /// Puts a line down; nothing if it is longer than a piece. An error says that the file cannot be made or written: all lines
     /// that were put down before are there all the same.
-    pub(super) fn put(&mut self, line: &[u8]) -> io::Result<Option<Spot>> {
+    pub(crate) fn put(&mut self, line: &[u8]) -> io::Result<Option<Spot>> {
         if line.len() > PIECE {
             return Ok(None);
         }
@@ -52,12 +55,26 @@ impl Spool {
         Ok(Some(spot))
     }
 
+    /// Puts a line down, as much of it as a piece takes. Where the file cannot be made or written, what belongs there stays in memory.
+    pub(crate) fn keep(&mut self, line: &[u8]) -> Spot {
+        let line = &line[..line.len().min(PIECE)];
+        loop {
+            if let Ok(Some(spot)) = self.put(line) {
+                return spot;
+            }
+            let full = std::mem::take(&mut self.bytes);
+            self.here.extend(self.filling.take().map(|piece| (piece, full)));
+        }
+    }
+
     /// Reads a line.
-    pub(super) fn read(&self, spot: Spot, line: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn read(&self, spot: Spot, line: &mut Vec<u8>) -> io::Result<()> {
         let (at, len) = (spot.at as usize, spot.len as usize);
         line.clear();
         if self.filling == Some(spot.piece) {
             line.extend_from_slice(&self.bytes[at..at + len]);
+        } else if let Some(bytes) = self.here.get(&spot.piece) {
+            line.extend_from_slice(&bytes[at..at + len]);
         } else if let Some(file) = &self.file {
             line.resize(len, 0);
             file.read_exact_at(line, begin(spot.piece) + at as u64)?;
@@ -66,10 +83,11 @@ impl Spool {
     }
 
     /// A line is not needed any more.
-    pub(super) fn forget(&mut self, spot: Spot) {
+    pub(crate) fn forget(&mut self, spot: Spot) {
         let lines = &mut self.lines[spot.piece as usize];
         *lines -= 1;
         if *lines == 0 && self.filling != Some(spot.piece) {
+            self.here.remove(&spot.piece);
             self.free.push(spot.piece);
         }
     }
@@ -132,5 +150,19 @@ mod tests {
         assert!(spool.read(spots[1], &mut bytes).is_err());
         spool.read(spots[99], &mut bytes).unwrap();
         assert_eq!(bytes, line(99));
+    }
+
+    #[test]
+    fn what_cannot_be_written_stays_in_memory() {
+        let (mut spool, mut bytes) = (Spool::default(), Vec::new());
+        spool.file = Some(File::open("/dev/null").unwrap());
+        let spots: Vec<Spot> = (0..200).map(|number| spool.keep(&line(number))).collect();
+        assert!(spool.here.len() > 3);
+        for (number, spot) in spots.iter().enumerate() {
+            spool.read(*spot, &mut bytes).unwrap();
+            assert_eq!(bytes, line(number));
+            spool.forget(*spot);
+        }
+        assert!(spool.here.is_empty());
     }
 }
