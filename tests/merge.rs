@@ -3,15 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
+use logscan::claims::AlreadyTold;
+use logscan::event::Events;
 use logscan::field::value::Micros;
+use logscan::finding::Finding;
 use logscan::format::Formats;
+use logscan::ledger::Ledger;
 use logscan::report::Report;
+use logscan::rules;
 use logscan::run::{Pass, Settings};
 use logscan::scan::Scanned;
 use logscan::sinks::Sink;
+use logscan::source::SourceId;
 use logscan::source::block::Block;
 use logscan::source::expand::Expanded;
 use logscan::state::{self, State};
+use logscan::topology::Topology;
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -122,6 +129,29 @@ fn every_sample_in_three_parts_says_what_it_says_as_a_whole() {
             apart.says_the_same_in(&order);
         }
     }
+}
+
+/// What a live run passes over, because it was told already, changes nothing about the rest.
+#[test]
+fn findings_that_were_told_are_left_out_and_no_others() {
+    let (settings, mut found) = (settings(), 0);
+    for log in sample_logs() {
+        let lines = cut(&settings.formats, &[path(&log)], 1);
+        let state = pass(&settings, &[path(&log)], lines.iter().map(|(_, block)| block)).state(false).unwrap();
+        let (mut ledger, sources) = (Ledger::default(), (0..state.run.inputs.len() as u32).map(SourceId));
+        ledger.join(&state.ledger, &sources.collect::<Vec<_>>()).unwrap();
+        let topology = Topology::learn(&ledger);
+        let judge = |told: &AlreadyTold| rules::judge(&ledger, &topology, &Events::default(), None, None, told);
+        let all = judge(&AlreadyTold::new());
+        found += all.len();
+        for told in [0, 1] {
+            let (told, rest): (Vec<_>, Vec<_>) = (0..).zip(&all).partition(|(number, _)| number % 2 == told);
+            let told = told.into_iter().map(|(_, finding)| (finding.meta.code, finding.subject.clone())).collect();
+            let rest: Vec<&Finding> = rest.into_iter().map(|(_, finding)| finding).collect();
+            assert_eq!(format!("{:?}", judge(&told)), format!("{rest:?}"), "{log}");
+        }
+    }
+    assert!(found > 50, "{found}");
 }
 
 /// Cases that people published, each a log; skipped with a word where the corpus is not at hand.

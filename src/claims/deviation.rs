@@ -75,6 +75,9 @@ impl<'w> Claims<'w> {
             }
         }
         for (subject, mut group) in groups {
+            let clients = group.iter().filter(|(seen, _)| seen.way.side.is_client()).map(|(seen, _)| seen.number);
+            self.compared.settled.extend(clients);
+            let Some(subject) = self.untold(subject) else { continue };
             group.sort_by_cached_key(|(seen, deviation)| (self.order(seen), deviation.call.clone()));
             let (ways, deviations): (Vec<Seen<'w>>, Vec<Deviation>) = group.into_iter().unzip();
             let verdict = verdict(self, &ways, &deviations);
@@ -86,8 +89,6 @@ impl<'w> Claims<'w> {
             });
             self.add(subject, &ways, alone.sum(), verdict);
             self.only_these(&ways, &deviations);
-            let clients = ways.iter().filter(|seen| seen.way.side.is_client());
-            self.compared.settled.extend(clients.map(|seen| seen.number));
         }
     }
 

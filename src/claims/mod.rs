@@ -82,7 +82,14 @@ pub struct Claims<'w> {
     compared: Compared,
     meta: &'static Meta,
     found: Vec<Finding>,
+    /// Findings that need not be made again.
+    told: Option<&'w AlreadyTold>,
+    /// Those of them that would be found again: name and subject.
+    again: Vec<(&'static str, String)>,
 }
+
+/// Findings that were shown already, by code and subject.
+pub type AlreadyTold = BTreeSet<(&'static str, String)>;
 
 /// What a rule says of one group of ways.
 pub(crate) struct Verdict {
@@ -163,7 +170,14 @@ impl<'w> Claims<'w> {
             compared: Compared::default(),
             meta,
             found: Vec::new(),
+            told: None,
+            again: Vec::new(),
         }
+    }
+
+    /// Findings of which nothing is to be said: they take their ways and leave it at that.
+    pub fn pass_over(&mut self, told: &'w AlreadyTold) {
+        self.told = Some(told);
     }
 
     /// From here on it is this rule that files.
@@ -192,9 +206,12 @@ impl<'w> Claims<'w> {
             gone[seen.number as usize] = true;
         }
         self.left.retain(|seen| !gone[seen.number as usize]);
-        for (subject, ways) in groups {
+        for (subject, mut ways) in groups {
             // The other legs of all of these connections may be another finding's already.
-            if let Some(count) = self.count(&ways) {
+            if let Some(subject) = self.untold(subject)
+                && let Some(count) = self.count(&ways)
+            {
+                self.sort(&mut ways);
                 let verdict = verdict(self, &subject, &ways);
                 self.add(subject, &ways, count, verdict);
             }
@@ -211,7 +228,9 @@ impl<'w> Claims<'w> {
         subject: impl Fn(&Claims<'w>, &Seen<'w>) -> Option<String>,
         verdict: impl Fn(&Claims<'w>, &str, &[Seen<'w>]) -> Option<(u64, Verdict)>,
     ) {
-        for (subject, ways) in self.grouped(subject) {
+        for (subject, mut ways) in self.grouped(subject) {
+            let Some(subject) = self.untold(subject) else { continue };
+            self.sort(&mut ways);
             if let Some((count, verdict)) = verdict(self, &subject, &ways) {
                 self.add(subject, &ways, count, verdict);
             }
@@ -267,11 +286,23 @@ impl<'w> Claims<'w> {
                 groups.entry(subject).or_default().push(*seen);
             }
         }
-        for ways in groups.values_mut() {
-            // Numbers of ways depend on which line came first; what is said of a group must not.
-            ways.sort_by_cached_key(|seen| self.order(seen));
-        }
         groups
+    }
+
+    /// Numbers of ways depend on which line came first; what is said of a group must not.
+    fn sort(&self, ways: &mut [Seen<'w>]) {
+        ways.sort_by_cached_key(|seen| self.order(seen));
+    }
+
+    /// The subject of a finding, unless that was told already.
+    fn untold(&mut self, subject: String) -> Option<String> {
+        let key = (self.meta.code, subject);
+        let told = self.told.is_some_and(|told| told.contains(&key));
+        if told {
+            self.again.push((self.meta.name, key.1));
+            return None;
+        }
+        Some(key.1)
     }
 
     fn add(&mut self, subject: String, ways: &[Seen<'w>], count: u64, verdict: Verdict) {
@@ -317,7 +348,9 @@ impl<'w> Claims<'w> {
 
     /// Whether a rule has filed about this port.
     pub(crate) fn has_filed(&self, name: &str, about: impl Fn(&str) -> bool) -> bool {
-        self.found.iter().any(|finding| finding.meta.name == name && about(&finding.subject))
+        let found = self.found.iter().map(|finding| (finding.meta.name, &finding.subject));
+        let again = self.again.iter().map(|(name, subject)| (*name, subject));
+        found.chain(again).any(|(other, subject)| other == name && about(subject))
     }
 
     /// Something to order ways by that only depends on what they are.

@@ -3,6 +3,7 @@
 //! The line is read by the scanner, envelopes included, and judged by the rules as if it were a log of its own.
 
 use super::{Entry, words};
+use crate::claims::AlreadyTold;
 use crate::cluster::Direction;
 use crate::event::Events;
 use crate::field::flag::Flags;
@@ -124,7 +125,7 @@ impl Read<'_> {
         self.ledger.count(&[Connection { outbound, inbound, matched: None }]);
         let topology = Topology::learn(&self.ledger);
         let alone = topology.why_alone(&self.way, self.leg.other(), &self.ledger.names);
-        (rules::judge(&self.ledger, &topology, &Events::default(), None, None), alone)
+        (rules::judge(&self.ledger, &topology, &Events::default(), None, None, &AlreadyTold::new()), alone)
     }
 
     /// What the line says as a whole.

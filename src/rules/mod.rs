@@ -43,7 +43,7 @@ mod uneven_load;
 mod unexpected_cluster;
 mod upstream_reset;
 
-use crate::claims::{Claims, Index};
+use crate::claims::{AlreadyTold, Claims, Index};
 use crate::event::Events;
 use crate::expect::Expectations;
 use crate::finding::{Finding, Meta};
@@ -117,17 +117,20 @@ pub const RULES: &[Rule] = &[
     Rule { meta: &inbound_passthrough::META, judge: inbound_passthrough::judge },
 ];
 
-/// Asks every rule; with expectations, those that compare with them find something too. Findings come the worst first, then by count, code and subject.
+/// Asks every rule; with expectations, those that compare with them find something too. Findings come the worst first, then by count, code
+/// and subject; those that were `told` already are left out.
 pub fn judge(
     ledger: &Ledger,
     topology: &Topology,
     events: &Events,
     expect: Option<&Expectations>,
     replayed: Option<&Replayed<'_>>,
+    told: &AlreadyTold,
 ) -> Vec<Finding> {
     let index = Index::of(ledger);
     let history = History::of(ledger, &index.clients);
     let mut claims = Claims::new(ledger, &index, topology, events, &history, replayed, RULES[0].meta);
+    claims.pass_over(told);
     if let Some(expect) = expect {
         claims.compare(expect);
     }

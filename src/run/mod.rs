@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use held::{Closing, SIDE_BY_SIDE, Slab};
 
+use crate::claims::AlreadyTold;
 use crate::expect::Expectations;
 use crate::field::value::Micros;
 use crate::filter::{Filter, Window};
@@ -114,6 +115,8 @@ pub struct Pass<'s> {
     pairs: bool,
     /// Room for connections that become rows.
     room: show::Room,
+    /// Findings that were shown, where nothing else of a run is shown before its end.
+    told: AlreadyTold,
     /// Findings as of so many ways and links: both only grow.
     judged: Option<(usize, usize, Judged)>,
     /// The mesh's configuration, and how the ways compare with it.
@@ -165,6 +168,7 @@ impl<'s> Pass<'s> {
                 ..Closing::default()
             },
             room: show::Room::default(),
+            told: AlreadyTold::new(),
             judged: None,
             replayed: settings.mesh.as_ref().map(|mesh| Replayed::new(mesh, settings.mesh_after.as_ref())),
             redactor: settings.redact.then(Redactor::default),
@@ -263,7 +267,7 @@ impl<'s> Pass<'s> {
             return;
         }
         let topology = self.learn();
-        let findings = self.ask(&topology);
+        let findings = self.ask(&topology, &AlreadyTold::new());
         self.keep(topology, findings);
     }
 
@@ -276,9 +280,10 @@ impl<'s> Pass<'s> {
         topology
     }
 
-    fn ask(&self, topology: &Topology) -> Vec<Finding> {
+    /// Asks the rules for all that was not told yet.
+    fn ask(&self, topology: &Topology, told: &AlreadyTold) -> Vec<Finding> {
         let (expect, replayed) = (self.settings.expect.as_ref(), self.replayed.as_ref());
-        let mut findings = rules::judge(&self.closing.ledger, topology, &self.tally.events, expect, replayed);
+        let mut findings = rules::judge(&self.closing.ledger, topology, &self.tally.events, expect, replayed, told);
         // Of ways that nobody wanted, lines were met but none was counted.
         findings.retain(|finding| !self.closing.filters || finding.count > 0);
         findings
@@ -304,11 +309,11 @@ impl<'s> Pass<'s> {
         let topology = self.learn();
         let ledger = &self.closing.ledger;
         let (findings, tables) = if self.settings.threads == 1 {
-            (self.ask(&topology), Tables::of(ledger, &topology))
+            (self.ask(&topology, &AlreadyTold::new()), Tables::of(ledger, &topology))
         } else {
             std::thread::scope(|scope| {
                 let tables = std::thread::Builder::new().spawn_scoped(scope, || Tables::of(ledger, &topology))?;
-                let findings = self.ask(&topology);
+                let findings = self.ask(&topology, &AlreadyTold::new());
                 let tables = tables.join().map_err(|_| io::Error::other("the tables could not be made"))?;
                 io::Result::Ok((findings, tables))
             })?
@@ -322,18 +327,27 @@ impl<'s> Pass<'s> {
         if !self.pairs {
             return self.sink.flush();
         }
-        // Counts tell things too, such as an endpoint that died; the pump sees to it that this costs little.
-        self.judged = None;
-        self.judge();
-        if let Some((_, _, judged)) = &self.judged {
-            for finding in &judged.findings {
-                let told = self.inputs.told(finding);
-                let told = match &mut self.redactor {
-                    Some(redactor) => redactor.told(told),
-                    None => told,
-                };
-                self.sink.finding(&told)?;
-            }
+        // Counts tell things too, such as an endpoint that died, so all ways are looked at.
+        let topology = self.learn();
+        let findings = self.ask(&topology, &self.told);
+        self.check()?;
+        if let Some(redactor) = &mut self.redactor {
+            redactor.learn(&self.closing.ledger, &self.tally.events);
+        }
+        for finding in &findings {
+            let told = self.inputs.told(finding);
+            let told = match &mut self.redactor {
+                Some(redactor) => redactor.told(told),
+                None => told,
+            };
+            self.sink.finding(&told)?;
+        }
+        if self.closing.show {
+            // Connections tell of every finding that they belong to.
+            self.keep(topology, findings);
+        } else {
+            let told = findings.into_iter().map(|finding| (finding.meta.code, finding.subject));
+            self.told.extend(told);
         }
         if self.closing.show {
             self.pairer.close_whole(&mut self.closing);
