@@ -5,6 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
 use crate::cluster::Direction;
 use crate::endpoint::{Endpoint, Ip};
 use crate::field::value::Micros;
@@ -14,7 +17,7 @@ use crate::measure::Span;
 use crate::names::{Names, Sym};
 
 /// Who dials: a workload, or an address where no workload is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     namespace: Sym,
     workload: Sym,
@@ -107,13 +110,20 @@ impl History {
             }
         }
         let key = |(caller, (_, way, _)): &(Caller, Used<'_>)| (*caller, way.dest);
+        // Nearly all went on one cluster all the time.
+        let mut clusters: HashMap<(Caller, Endpoint), Option<Sym>, RandomState> = HashMap::default();
+        for one in &used {
+            let cluster = one.1.1.cluster;
+            clusters
+                .entry(key(one))
+                .and_modify(|known| *known = known.filter(|known| *known == cluster))
+                .or_insert(Some(cluster));
+        }
+        used.retain(|one| clusters[&key(one)].is_none());
         used.sort_by_key(key);
         let mut found = Vec::new();
         for ways in used.chunk_by(|one, other| key(one) == key(other)) {
             let (caller, dest) = key(&ways[0]);
-            if ways.iter().all(|(_, (_, way, _))| way.cluster == ways[0].1.1.cluster) {
-                continue;
-            }
             let apart = ways.iter().all(|(_, (number, ..))| clients.has(*number));
             let mut taken: BTreeMap<Ip, BTreeMap<Sym, Taken>> = BTreeMap::new();
             for (_, (number, way, entry)) in ways {

@@ -41,14 +41,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         seen.way.side == Side::Outbound
             && seen.way.protocol == Protocol::Tcp
             && seen.cluster.direction == Direction::Outbound
+            && !seen.cluster.host.is_empty()
             && seen.entry.counts.paired >= SOME
     };
     let differing = claims.left.iter().filter(|seen| tcp(seen) && seen.entry.counts.equal_bytes == 0);
-    let differing: std::collections::BTreeSet<String> = differing.map(|seen| claims.served_by(seen)).collect();
+    let differing: std::collections::BTreeSet<&[u8]> = differing.map(|seen| seen.cluster.host).collect();
     claims.note(
         |claims, seen| {
             let (equal, paired) = (seen.entry.counts.equal_bytes, seen.entry.counts.paired);
-            (tcp(seen) && equal == paired).then(|| claims.served_by(seen)).filter(|host| differing.contains(host))
+            (tcp(seen) && equal == paired && differing.contains(seen.cluster.host)).then(|| claims.served_by(seen))
         },
         |claims, subject, ways| {
             let count = ways.iter().map(|seen| seen.entry.counts.equal_bytes).sum();

@@ -1,5 +1,6 @@
 //! Connections on which some got an answer and some did not.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rule;
@@ -45,12 +46,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         .filter(|(_, host, _)| claims.topology.is_gateway(host.ip()))
         .map(|(cluster, ..)| cluster)
         .collect();
-    let mut answered: BTreeMap<String, u64> = BTreeMap::new();
-    for seen in claims.left.iter().filter(|seen| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp) {
-        if !seen.way.silent && !seen.way.flags.is_failure() {
-            *answered.entry(claims.served_by(seen)).or_default() += seen.entry.counts.connections;
-        }
-    }
+    // Asked for only where something went unanswered that was not told yet.
+    let counted = OnceCell::new();
     claims.note(
         |claims, seen| {
             let hung = seen.entry.rest().silent().constant(super::idle_timeout::LEAST).is_some();
@@ -58,7 +55,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
         },
         |claims, subject, ways: &[Seen<'_>]| {
             let unanswered = claims.count(ways)?;
-            let answered = answered.get(subject).copied().filter(|answered| *answered > 0)?;
+            let answered =
+                counted.get_or_init(|| answered(claims)).get(subject).copied().filter(|answered| *answered > 0)?;
             let all = answered + unanswered;
             let verdict = Verdict {
                 grade: Grade::Suspect,
@@ -75,4 +73,15 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
             Some((unanswered, verdict))
         },
     );
+}
+
+/// Connections of TCP on which something came back, by whom they were served.
+fn answered(claims: &Claims<'_>) -> BTreeMap<String, u64> {
+    let mut answered: BTreeMap<String, u64> = BTreeMap::new();
+    for seen in claims.left.iter().filter(|seen| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp) {
+        if !seen.way.silent && !seen.way.flags.is_failure() {
+            *answered.entry(claims.served_by(seen)).or_default() += seen.entry.counts.connections;
+        }
+    }
+    answered
 }

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list};
 use crate::cluster::Direction;
-use crate::endpoint::Ip;
+use crate::endpoint::{Endpoint, Ip};
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
 use crate::names::Sym;
@@ -120,8 +123,22 @@ struct Thieves {
 
 impl Thieves {
     fn among(claims: &Claims<'_>) -> Thieves {
+        // Many workloads dial the same services: of healthy ways it does not matter who does, unless the address was
+        // somebody else's before.
+        let mut known: HashMap<(Sym, Endpoint), bool, RandomState> = HashMap::default();
+        let mut is_thief = |seen: &Seen<'_>| {
+            let way = seen.way;
+            if !goes_by_address(seen) {
+                return false;
+            }
+            let healthy = way.flags.is_empty() && way.pod.is_none();
+            if !healthy || !claims.topology.tenants(way.dest.ip()).is_empty() {
+                return is_stolen(claims, seen);
+            }
+            *known.entry((way.cluster, way.dest)).or_insert_with(|| is_stolen(claims, seen))
+        };
         let clusters: BTreeSet<Sym> =
-            claims.left.iter().filter(|seen| is_stolen(claims, seen)).map(|seen| seen.way.cluster).collect();
+            claims.left.iter().filter(|seen| is_thief(seen)).map(|seen| seen.way.cluster).collect();
         let mut ports: BTreeMap<u16, Option<Sym>> = BTreeMap::new();
         for seen in claims.left.iter().filter(|seen| clusters.contains(&seen.way.cluster)) {
             let known = ports.entry(seen.way.dest.port()).or_insert(Some(seen.way.cluster));
@@ -144,18 +161,12 @@ impl Thieves {
     }
 }
 
-/// Whether a client's leg went to a cluster that its destination has nothing to do with.
+/// Whether a client's leg that goes by its address went to a cluster that its destination has nothing to do with.
 ///
 /// HTTP is routed by its host, so any cluster can be right. A connection that goes to the very address that was
 /// dialled is where it should be. A virtual address may be routed elsewhere on purpose; an endpoint may not.
 fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
     let way = seen.way;
-    if way.side != Side::Outbound || way.protocol != Protocol::Tcp || seen.cluster.direction != Direction::Outbound {
-        return false;
-    }
-    if way.dest.is_none() || way.direct || seen.cluster.host.is_empty() {
-        return false;
-    }
     // A gateway is dialled itself; it only looks like a client's sidecar when it could not connect.
     let itself = claims.topology.is_own(way.dest.ip(), way) && way.client != way.dest.ip();
     if itself || claims.topology.is_gateway(way.dest.ip()) {
@@ -187,6 +198,13 @@ fn is_stolen(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
         return !owners.iter().any(|(owner, _)| topology.name(*owner) == seen.cluster.host);
     }
     !answered && is_misplaced(claims, seen)
+}
+
+/// Whether a client's leg of TCP was taken by a service's cluster to another address than it dialled.
+fn goes_by_address(seen: &Seen<'_>) -> bool {
+    let way = seen.way;
+    let tcp = way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.dest.is_none() && !way.direct;
+    tcp && seen.cluster.direction == Direction::Outbound && !seen.cluster.host.is_empty()
 }
 
 /// Whether a connection that could not be made was to an address among the callers' own, where pods are, and was taken

@@ -10,6 +10,9 @@ mod tenants;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
 use crate::cluster::{Cluster, Direction};
 use crate::endpoint::{Endpoint, Ip};
 use crate::ledger::Ledger;
@@ -106,8 +109,12 @@ impl Topology {
         }
         topology.straight =
             ledger.ways().iter().filter(|way| is_straight(way, &ledger.names)).map(|way| way.dest).collect();
+        // Many workloads dial the same services: each of them is learned once.
+        let mut learned: HashSet<(Sym, Endpoint, bool), RandomState> = HashSet::default();
         for way in ledger.ways() {
-            topology.learn_virtual(way, &ledger.names);
+            if is_dialled(way) && learned.insert((way.cluster, way.dest, way.failed_to_connect())) {
+                topology.learn_virtual(way, &ledger.names);
+            }
             if way.side == Side::Gateway {
                 topology.gateways.insert(way.dest.ip());
             }
@@ -173,10 +180,6 @@ impl Topology {
 
     /// What TCP clients dial to be connected to another address is a service's, unless a pod has it.
     fn learn_virtual(&mut self, way: &Way, names: &Names) {
-        let dialled = way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.dest.is_none();
-        if !dialled {
-            return;
-        }
         let cluster = Cluster::read(names.get(way.cluster));
         if cluster.direction != Direction::Outbound {
             return;
@@ -333,6 +336,11 @@ impl Topology {
     pub fn is_own(&self, ip: Ip, way: &Way) -> bool {
         !way.pod.is_none() && self.pods.get(&ip).is_some_and(|(_, pod)| *pod == way.pod)
     }
+}
+
+/// Whether a TCP client dialled an address and was taken elsewhere.
+fn is_dialled(way: &Way) -> bool {
+    way.side == Side::Outbound && way.protocol == Protocol::Tcp && !way.direct && !way.dest.is_none()
 }
 
 /// Whether connections of a way went to the address that was dialled because no listener knew it.
