@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::{Pass, batch};
@@ -18,8 +18,8 @@ use crate::source::expand::{self, Expanded};
 
 /// How long a finding may wait to be shown.
 const TICK: Duration = Duration::from_millis(20);
-/// Reading goes on for at least so many times as long as the rules took.
-const REST: u32 = 3;
+/// While more arrives than can be read, reading goes on for so many times as long as the rules took.
+const REST: u32 = 10;
 /// How many blocks may wait to be scanned before the reader waits.
 const QUEUE: usize = 16;
 
@@ -75,7 +75,15 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, na
     let (mut fresh, mut pause) = (false, TICK);
     let (mut scanner, mut result) = (pass.scanner(0), Scanned::default());
     while !stop.load(Ordering::Relaxed) {
-        match arriving.recv_timeout(TICK) {
+        let arrived = arriving.try_recv().or_else(|error| match error {
+            TryRecvError::Disconnected => Err(RecvTimeoutError::Disconnected),
+            // All that has arrived is read, so there is time for the rules.
+            TryRecvError::Empty => {
+                pause = TICK;
+                arriving.recv_timeout(if fresh { TICK.saturating_sub(ticked.elapsed()) } else { TICK })
+            }
+        });
+        match arrived {
             Ok(Arrived::Stream(expanded)) => {
                 pass.take(expanded);
                 scanner = pass.scanner(0);
@@ -96,7 +104,6 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, na
             pass.tick()?;
             ticked = now();
             fresh = false;
-            // In a mesh so large that the rules take their time, reading goes first.
             pause = TICK.max(started.elapsed() * REST);
         }
     }
