@@ -30,8 +30,9 @@ pub use entry::{Answers, Counts, Entry, Rest};
 pub use lines::{Evidence, Noted};
 pub use saved::{Saved, Unsound};
 
-/// Past so many ways, new ones are told apart by proxy, cluster and outcome only.
-const MOST_WAYS: usize = 120_000;
+/// Past so many ways, new ones are told apart by proxy, cluster and outcome only. Tables by way have no more rows either, so that none of
+/// them grows beyond 131,072 places.
+const MOST_WAYS: usize = 100_000;
 /// Past so many, by their outcome only. Nothing that clients or servers choose makes more of them than that.
 const MOST_COARSE: usize = MOST_WAYS + 20_000;
 /// Past so many names, new ones are absent where a way or an address needs one.
