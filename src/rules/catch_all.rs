@@ -8,6 +8,7 @@ use crate::cluster::Direction;
 use crate::endpoint::Endpoint;
 use crate::finding::Grade;
 use crate::leg::{Protocol, Side};
+use crate::names::Sym;
 
 rule! {
     /// ## What it finds
@@ -43,8 +44,17 @@ const MANY: usize = 4;
 const SOME: usize = 2;
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
+    let topology = claims.topology;
+    // The ways of a cluster are many.
+    let dialled = |seen: &Seen<'_>| is_elsewhere(seen).then_some(seen.way.cluster);
+    let clusters: BTreeSet<Sym> = claims.left.iter().filter_map(dialled).collect();
+    let caught = |cluster: &Sym| topology.fan_in(*cluster) >= MANY || topology.redirected(*cluster) >= SOME;
+    let caught: BTreeSet<Sym> = clusters.into_iter().filter(caught).collect();
     claims.file(
-        |claims, seen| is_caught(claims, seen).then(|| claims.ledger.show(seen.way.cluster).into_owned()),
+        |claims, seen| {
+            (is_elsewhere(seen) && caught.contains(&seen.way.cluster))
+                .then(|| claims.ledger.show(seen.way.cluster).into_owned())
+        },
         |claims, cluster, ways| {
             let destinations: BTreeSet<Endpoint> = ways.iter().map(|seen| seen.way.dest).collect();
             let port = ways[0].way.dest.port();
@@ -76,12 +86,12 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
     );
 }
 
-fn is_caught(claims: &Claims<'_>, seen: &Seen<'_>) -> bool {
+/// Whether TCP was taken to another address than a client dialled, by a service's cluster.
+fn is_elsewhere(seen: &Seen<'_>) -> bool {
     let way = seen.way;
     way.side == Side::Outbound
         && way.protocol == Protocol::Tcp
         && seen.cluster.direction == Direction::Outbound
         && !way.direct
         && !way.dest.is_none()
-        && (claims.topology.fan_in(way.cluster) >= MANY || claims.topology.redirected(way.cluster) >= SOME)
 }

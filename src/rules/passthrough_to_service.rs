@@ -1,10 +1,15 @@
 //! `PassthroughCluster` to an address that belongs to a service or pod of the mesh.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict, list, noun, ports};
 use crate::cluster::Direction;
+use crate::endpoint::Endpoint;
 use crate::finding::Grade;
 use crate::leg::Side;
 use crate::topology::Topology;
@@ -37,6 +42,18 @@ rule! {
 }
 
 pub(super) fn judge(claims: &mut Claims<'_>) {
+    // Many clients dial one address.
+    let owners: RefCell<HashMap<Endpoint, Option<String>, RandomState>> = RefCell::default();
+    let subject = |claims: &Claims<'_>, seen: &Seen<'_>| {
+        let passed = seen.way.side == Side::Outbound && seen.cluster.direction == Direction::Passthrough;
+        if !passed || claims.is_settled(seen) {
+            return None;
+        }
+        if !claims.topology.tenants(seen.way.dest.ip()).is_empty() {
+            return owner(claims, seen);
+        }
+        owners.borrow_mut().entry(seen.way.dest).or_insert_with(|| owner(claims, seen)).clone()
+    };
     claims.file(subject, |claims, owner, ways| {
         let servers = servers(claims, ways);
         let answered = if servers.is_empty() { String::new() } else { format!("; {} answered", list(servers)) };
@@ -63,11 +80,8 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 }
 
 /// The service or pod that the destination belongs to.
-fn subject(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
+fn owner(claims: &Claims<'_>, seen: &Seen<'_>) -> Option<String> {
     let way = seen.way;
-    if way.side != Side::Outbound || seen.cluster.direction != Direction::Passthrough || claims.is_settled(seen) {
-        return None;
-    }
     let topology = claims.topology;
     // A host outside of the mesh may have been registered only later.
     let own = |host: &String| Topology::is_internal(host) && !claims.is_thief(host);

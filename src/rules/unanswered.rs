@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rule;
 use crate::claims::{Claims, Seen, Verdict};
+use crate::cluster::Direction;
 use crate::finding::Grade;
 use crate::leg::Protocol;
 use crate::names::Sym;
@@ -78,10 +79,21 @@ pub(super) fn judge(claims: &mut Claims<'_>) {
 /// Connections of TCP on which something came back, by whom they were served.
 fn answered(claims: &Claims<'_>) -> BTreeMap<String, u64> {
     let mut answered: BTreeMap<String, u64> = BTreeMap::new();
+    // The ways of a cluster are many.
+    let mut hosts: BTreeMap<Sym, (Seen<'_>, u64)> = BTreeMap::new();
     for seen in claims.left.iter().filter(|seen| seen.way.side.is_client() && seen.way.protocol == Protocol::Tcp) {
-        if !seen.way.silent && !seen.way.flags.is_failure() {
-            *answered.entry(claims.served_by(seen)).or_default() += seen.entry.counts.connections;
+        let connections = seen.entry.counts.connections;
+        if seen.way.silent || seen.way.flags.is_failure() {
+            continue;
         }
+        if seen.cluster.direction == Direction::Outbound && !seen.cluster.host.is_empty() {
+            hosts.entry(seen.way.cluster).or_insert((*seen, 0)).1 += connections;
+        } else {
+            *answered.entry(claims.served_by(seen)).or_default() += connections;
+        }
+    }
+    for (seen, connections) in hosts.into_values() {
+        *answered.entry(claims.served_by(&seen)).or_default() += connections;
     }
     answered
 }
