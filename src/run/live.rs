@@ -72,15 +72,15 @@ fn read(argument: PathBuf, stop: &AtomicBool, arrived: &SyncSender<Arrived>) {
 
 fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, name: &str) -> io::Result<()> {
     let mut ticked = now();
-    let (mut fresh, mut pause) = (false, TICK);
+    let (mut fresh, mut pause, mut took) = (false, TICK, Duration::ZERO);
     let (mut scanner, mut result) = (pass.scanner(0), Scanned::default());
     while !stop.load(Ordering::Relaxed) {
         let arrived = arriving.try_recv().or_else(|error| match error {
             TryRecvError::Disconnected => Err(RecvTimeoutError::Disconnected),
-            // All that has arrived is read, so there is time for the rules.
+            // All that has arrived is read, so there is time for the rules: half of it at most.
             TryRecvError::Empty => {
-                pause = TICK;
-                arriving.recv_timeout(if fresh { TICK.saturating_sub(ticked.elapsed()) } else { TICK })
+                pause = TICK.max(took);
+                arriving.recv_timeout(if fresh { pause.saturating_sub(ticked.elapsed()) } else { TICK })
             }
         });
         match arrived {
@@ -104,7 +104,8 @@ fn pump(pass: &mut Pass<'_>, arriving: &Receiver<Arrived>, stop: &AtomicBool, na
             pass.tick()?;
             ticked = now();
             fresh = false;
-            pause = TICK.max(started.elapsed() * REST);
+            took = started.elapsed();
+            pause = TICK.max(took * REST);
         }
     }
     Ok(())
