@@ -322,41 +322,6 @@ impl<'s> Pass<'s> {
         Ok(tables)
     }
 
-    /// For a live run: shows findings that are new, and whole connections.
-    fn tick(&mut self) -> io::Result<()> {
-        if !self.pairs {
-            return self.sink.flush();
-        }
-        // Counts tell things too, such as an endpoint that died, so all ways are looked at.
-        let topology = self.learn();
-        let findings = self.ask(&topology, &self.told);
-        self.check()?;
-        if let Some(redactor) = &mut self.redactor {
-            redactor.learn(&self.closing.ledger, &self.tally.events);
-        }
-        for finding in &findings {
-            let told = self.inputs.told(finding);
-            let told = match &mut self.redactor {
-                Some(redactor) => redactor.told(told),
-                None => told,
-            };
-            self.sink.finding(&told)?;
-        }
-        if self.closing.show {
-            // Connections tell of every finding that they belong to.
-            self.keep(topology, findings);
-        } else {
-            let told = findings.into_iter().map(|finding| (finding.meta.code, finding.subject));
-            self.told.extend(told);
-        }
-        if self.closing.show {
-            self.pairer.close_whole(&mut self.closing);
-            self.closing.count();
-            self.show()?;
-        }
-        self.sink.flush()
-    }
-
     /// The end: closes everything, asks the rules, shows the report and gives it back.
     pub fn finish(mut self, interrupted: bool) -> io::Result<Report> {
         self.pairer.finish(&mut self.closing);
