@@ -8,14 +8,18 @@ use std::os::unix::fs::FileExt;
 
 /// How many bytes are written at a time. One line that stays holds so much of the file.
 const PIECE: usize = 64 << 10;
+/// Lines begin at multiples of so many bytes, so that a number of four bytes says where; before each stands its length, in two.
+const STEP: usize = 64;
+const STEPS: u32 = (PIECE / STEP) as u32;
+/// How many bytes tell how long a line is.
+const LENGTH: usize = size_of::<u16>();
+/// How many pieces can be told apart.
+const MOST: usize = (u32::MAX / STEPS) as usize;
+/// So many bytes are read at a time: few lines have more.
+const READ: usize = 1 << 10;
 
-/// Where a line lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Spot {
-    piece: u32,
-    at: u32,
-    len: u32,
-}
+/// Where a line begins, in steps.
+pub(crate) type Spot = u32;
 
 /// Lines, by their spots.
 #[derive(Debug, Default)]
@@ -34,13 +38,15 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Puts a line down; nothing if it is longer than a piece. An error says that the file cannot be made or written: all lines
-    /// that were put down before are there all the same.
+    /// Puts a line down; nothing if it does not fit into a piece, or if there are too many of these. An error says that the file
+    /// cannot be made or written: all lines that were put down before are there all the same.
     pub(crate) fn put(&mut self, line: &[u8]) -> io::Result<Option<Spot>> {
-        if line.len() > PIECE {
+        let length = (line.len() as u16).to_le_bytes();
+        let len = LENGTH + line.len();
+        if len > PIECE || self.lines.len() >= MOST {
             return Ok(None);
         }
-        if self.bytes.len() + line.len() > PIECE {
+        if self.bytes.len() + len > PIECE {
             self.write()?;
         }
         let piece = *self.filling.get_or_insert_with(|| {
@@ -49,15 +55,17 @@ impl Spool {
                 self.lines.len() as u32 - 1
             })
         });
-        let spot = Spot { piece, at: self.bytes.len() as u32, len: line.len() as u32 };
+        let spot = piece * STEPS + (self.bytes.len() / STEP) as u32;
+        self.bytes.extend_from_slice(&length);
         self.bytes.extend_from_slice(line);
+        self.bytes.resize(self.bytes.len().next_multiple_of(STEP), 0);
         self.lines[piece as usize] += 1;
         Ok(Some(spot))
     }
 
     /// Puts a line down, as much of it as a piece takes. Where the file cannot be made or written, what belongs there stays in memory.
     pub(crate) fn keep(&mut self, line: &[u8]) -> Spot {
-        let line = &line[..line.len().min(PIECE)];
+        let line = &line[..line.len().min(PIECE - LENGTH)];
         loop {
             if let Ok(Some(spot)) = self.put(line) {
                 return spot;
@@ -69,26 +77,39 @@ impl Spool {
 
     /// Reads a line.
     pub(crate) fn read(&self, spot: Spot, line: &mut Vec<u8>) -> io::Result<()> {
-        let (at, len) = (spot.at as usize, spot.len as usize);
-        line.clear();
-        if self.filling == Some(spot.piece) {
-            line.extend_from_slice(&self.bytes[at..at + len]);
-        } else if let Some(bytes) = self.here.get(&spot.piece) {
-            line.extend_from_slice(&bytes[at..at + len]);
+        self.bytes(spot, READ, line)?;
+        let length = line.first_chunk().copied().unwrap_or_default();
+        let end = LENGTH + usize::from(u16::from_le_bytes(length));
+        if line.len() < end {
+            self.bytes(spot, end, line)?;
+        }
+        line.truncate(end);
+        line.drain(..LENGTH.min(line.len()));
+        Ok(())
+    }
+
+    /// Reads so many bytes, as far as the piece has them.
+    fn bytes(&self, spot: Spot, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let (piece, at) = (spot / STEPS, (spot % STEPS) as usize * STEP);
+        bytes.clear();
+        let here = if self.filling == Some(piece) { Some(&self.bytes) } else { self.here.get(&piece) };
+        if let Some(here) = here {
+            bytes.extend(here[at..].iter().take(len));
         } else if let Some(file) = &self.file {
-            line.resize(len, 0);
-            file.read_exact_at(line, begin(spot.piece) + at as u64)?;
+            bytes.resize(len.min(PIECE - at), 0);
+            file.read_exact_at(bytes, begin(piece) + at as u64)?;
         }
         Ok(())
     }
 
     /// A line is not needed any more.
     pub(crate) fn forget(&mut self, spot: Spot) {
-        let lines = &mut self.lines[spot.piece as usize];
+        let piece = spot / STEPS;
+        let lines = &mut self.lines[piece as usize];
         *lines -= 1;
-        if *lines == 0 && self.filling != Some(spot.piece) {
-            self.here.remove(&spot.piece);
-            self.free.push(spot.piece);
+        if *lines == 0 && self.filling != Some(piece) {
+            self.here.remove(&piece);
+            self.free.push(piece);
         }
     }
 
@@ -101,6 +122,8 @@ impl Spool {
                 Some(file) => file,
                 empty => empty.insert(tempfile::tempfile()?),
             };
+            // Whole, so that what is read of it is there.
+            self.bytes.resize(PIECE, 0);
             file.write_all_at(&self.bytes, begin(piece))?;
             self.filling = None;
         }
@@ -144,7 +167,10 @@ mod tests {
     #[test]
     fn a_line_that_fits_no_piece_stays_out_and_a_file_that_is_cut_is_an_error() {
         let (mut spool, mut bytes) = (Spool::default(), Vec::new());
-        assert_eq!(spool.put(&vec![0; PIECE + 1]).unwrap(), None);
+        assert_eq!(spool.put(&vec![0; PIECE - 1]).unwrap(), None);
+        let whole = spool.put(&vec![7; PIECE - 2]).unwrap().unwrap();
+        spool.read(whole, &mut bytes).unwrap();
+        assert_eq!(bytes, vec![7; PIECE - 2]);
         let spots: Vec<Spot> = (0..100).map(|number| spool.put(&line(number)).unwrap().unwrap()).collect();
         spool.file.as_ref().unwrap().set_len(0).unwrap();
         assert!(spool.read(spots[1], &mut bytes).is_err());

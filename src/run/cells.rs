@@ -6,6 +6,8 @@ const BYTES: usize = 60;
 /// How many cells are added at a time: a quarter of a MiB.
 const CHUNK: usize = 4096;
 const NONE: u32 = u32::MAX;
+/// From here on a number is no cell's but says how many bytes the last cell of a line holds.
+const END: u32 = NONE - 1 - BYTES as u32;
 
 #[derive(Clone)]
 struct Cell {
@@ -13,14 +15,7 @@ struct Cell {
     bytes: [u8; BYTES],
 }
 
-/// Where a line lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    first: u32,
-    len: u32,
-}
-
-/// Lines, by their places.
+/// Lines, by the numbers of their first cells.
 pub(super) struct Cells {
     chunks: Vec<Box<[Cell]>>,
     /// The first of the cells that are free.
@@ -54,42 +49,43 @@ impl Cells {
     }
 
     /// Puts a line down.
-    pub(super) fn put(&mut self, line: &[u8]) -> Place {
-        let mut first = NONE;
+    pub(super) fn put(&mut self, line: &[u8]) -> u32 {
         // From its end, so that each part knows the next one.
-        for part in line.chunks(BYTES).rev() {
+        let mut at = line.len().saturating_sub(1) / BYTES * BYTES;
+        let mut next = END + (line.len() - at) as u32;
+        loop {
+            let part = &line[at..line.len().min(at + BYTES)];
             let number = self.vacant();
             let cell = self.cell(number);
-            cell.next = first;
+            cell.next = next;
             cell.bytes[..part.len()].copy_from_slice(part);
-            first = number;
+            if at == 0 {
+                return number;
+            }
+            (at, next) = (at - BYTES, number);
         }
-        Place { first, len: line.len() as u32 }
     }
 
     /// Reads a line.
-    pub(super) fn read(&self, place: Place, line: &mut Vec<u8>) {
+    pub(super) fn read(&self, first: u32, line: &mut Vec<u8>) {
         line.clear();
-        let mut number = place.first;
-        while number != NONE {
+        let mut number = first;
+        while number < END {
             let cell = &self.chunks[number as usize / CHUNK][number as usize % CHUNK];
-            let rest = place.len as usize - line.len();
-            line.extend_from_slice(&cell.bytes[..rest.min(BYTES)]);
+            let len = cell.next.checked_sub(END).map_or(BYTES, |len| len as usize);
+            line.extend_from_slice(&cell.bytes[..len]);
             number = cell.next;
         }
     }
 
     /// A line is not needed any more.
-    pub(super) fn forget(&mut self, place: Place) {
-        let (mut number, free) = (place.first, self.free);
-        while number != NONE {
-            let cell = self.cell(number);
-            number = cell.next;
-            if number == NONE {
-                cell.next = free;
-                self.free = place.first;
-            }
+    pub(super) fn forget(&mut self, first: u32) {
+        let mut last = first;
+        while self.cell(last).next < END {
+            last = self.cell(last).next;
         }
+        self.cell(last).next = self.free;
+        self.free = first;
     }
 
     /// How many bytes of memory they have.
@@ -117,7 +113,7 @@ mod tests {
             }
         }
         assert_eq!(cells.chunks.len(), 1);
-        let many: Vec<Place> = (0..2 * CHUNK).map(|_| cells.put(b"x")).collect();
+        let many: Vec<u32> = (0..2 * CHUNK).map(|_| cells.put(b"x")).collect();
         assert_eq!(cells.chunks.len(), 2);
         for place in many {
             cells.forget(place);

@@ -3,13 +3,13 @@
 use std::io;
 
 use super::Ledger;
-use super::cells::{Cells, Place};
+use super::cells::Cells;
 use super::shut::Shut;
 use crate::leg::Leg;
 use crate::pair::{Closed, Connection};
 use crate::record::Kept;
 use crate::scan::Shelved;
-use crate::spool::{Spool, Spot};
+use crate::spool::Spool;
 
 /// How many legs or connections take each step together; a core's nearest cache holds them.
 pub(super) const SIDE_BY_SIDE: usize = 64;
@@ -75,19 +75,28 @@ impl Closing {
     }
 }
 
-/// Where a line lies.
+/// Where the line of a number lies. Two hundred thousand may wait, so it is eight bytes.
 #[derive(Clone, Copy)]
+struct Place {
+    lies: Lies,
+    /// Whether a filter takes it.
+    wanted: bool,
+    /// Its number there; where there is none, the next number that has none.
+    at: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Lies {
-    Here(Place),
-    Away(Spot),
+    Nowhere,
+    Here,
+    Away,
 }
 
 /// Lines of legs that wait, by number; numbers are used again. Those that wait for long are put away.
-#[derive(Default)]
 pub(super) struct Slab {
-    /// Where each line lies, and whether a filter takes it.
-    places: Vec<Option<(Lies, bool)>>,
-    free: Vec<u32>,
+    places: Vec<Place>,
+    /// The first number that has no line, if that is one.
+    free: u32,
     here: Cells,
     away: Spool,
     /// Whether lines may be put away.
@@ -100,10 +109,25 @@ pub(super) struct Slab {
     pub(super) lost: Option<io::Error>,
 }
 
+impl Default for Slab {
+    fn default() -> Slab {
+        Slab::new(false)
+    }
+}
+
 impl Slab {
     /// Empty. `puts_away` tells whether lines may go to a file.
     pub(super) fn new(puts_away: bool) -> Slab {
-        Slab { puts_away, ..Slab::default() }
+        Slab {
+            places: Vec::new(),
+            free: Leg::NOT_KEPT,
+            here: Cells::default(),
+            away: Spool::default(),
+            puts_away,
+            room: Vec::new(),
+            unwritten: None,
+            lost: None,
+        }
     }
 
     /// Holds a line: with its record, of these bytes, if it is to be shown; with its text, if it is only counted once it is known to
@@ -113,18 +137,25 @@ impl Slab {
         self.room = postcard::to_extend(&line, std::mem::take(&mut self.room)).unwrap_or_default();
         self.room.extend_from_slice(line.map_or(&[], |line| line.record.of(records)));
         self.room.extend_from_slice(text);
-        let place = Some((Lies::Here(self.here.put(&self.room)), wanted));
-        if let Some(number) = self.free.pop() {
-            self.places[number as usize] = place;
+        let place = Place { lies: Lies::Here, wanted, at: self.here.put(&self.room) };
+        let number = self.free;
+        if let Some(free) = self.places.get_mut(number as usize) {
+            self.free = free.at;
+            *free = place;
             return number;
         }
         self.places.push(place);
         self.places.len() as u32 - 1
     }
 
+    /// Where a line lies, if it is held.
+    fn place(&self, number: u32) -> Option<Place> {
+        self.places.get(number as usize).copied().filter(|place| place.lies != Lies::Nowhere)
+    }
+
     /// Whether a line is held and a filter takes it.
     pub(super) fn is_wanted(&self, number: u32) -> bool {
-        self.places.get(number as usize).copied().flatten().is_some_and(|(_, wanted)| wanted)
+        self.place(number).is_some_and(|place| place.wanted)
     }
 
     /// The whole text of a line.
@@ -147,12 +178,14 @@ impl Slab {
 
     /// A line is not needed any more.
     pub(super) fn forget(&mut self, number: u32) {
-        match self.places.get_mut(number as usize).and_then(Option::take) {
-            Some((Lies::Here(place), _)) => self.here.forget(place),
-            Some((Lies::Away(spot), _)) => self.away.forget(spot),
-            None => return,
+        let Some(Place { lies, at, .. }) = self.place(number) else { return };
+        if lies == Lies::Away {
+            self.away.forget(at);
+        } else {
+            self.here.forget(at);
         }
-        self.free.push(number);
+        self.places[number as usize] = Place { lies: Lies::Nowhere, wanted: false, at: self.free };
+        self.free = number;
     }
 
     /// A line will be needed late, or never: it goes to the file, once enough of them are in memory.
@@ -160,13 +193,12 @@ impl Slab {
         if !self.puts_away || self.here.bytes() <= STAYS || self.unwritten.is_some() {
             return;
         }
-        let Some(Some((lies, _))) = self.places.get_mut(number as usize) else { return };
-        let Lies::Here(place) = *lies else { return };
-        self.here.read(place, &mut self.room);
+        let Some(place) = self.places.get_mut(number as usize).filter(|place| place.lies == Lies::Here) else { return };
+        self.here.read(place.at, &mut self.room);
         match self.away.put(&self.room) {
             Ok(Some(spot)) => {
-                *lies = Lies::Away(spot);
-                self.here.forget(place);
+                self.here.forget(place.at);
+                *place = Place { lies: Lies::Away, at: spot, ..*place };
             }
             Ok(None) => {}
             Err(error) => self.unwritten = Some(error),
@@ -175,14 +207,12 @@ impl Slab {
 
     /// What is held of a line: what is known of it, its record and its text.
     fn read(&mut self, number: u32) -> Option<(Option<Shelved>, &[u8], &[u8])> {
-        match self.places.get(number as usize).copied().flatten()? {
-            (Lies::Here(place), _) => self.here.read(place, &mut self.room),
-            (Lies::Away(spot), _) => {
-                if let Err(error) = self.away.read(spot, &mut self.room) {
-                    self.lost.get_or_insert(error);
-                    return None;
-                }
-            }
+        let Place { lies, at, .. } = self.place(number)?;
+        if lies == Lies::Here {
+            self.here.read(at, &mut self.room);
+        } else if let Err(error) = self.away.read(at, &mut self.room) {
+            self.lost.get_or_insert(error);
+            return None;
         }
         let (line, rest) = postcard::take_from_bytes::<Option<Shelved>>(&self.room).ok()?;
         let (record, text) = rest.split_at_checked(line.map_or(0, |line| line.record.len))?;

@@ -20,8 +20,8 @@ use crate::scan::Shelved;
 use crate::sinks::leg_object;
 use crate::table::{Apart, Batch, ConnectionRow, Known, LegRow};
 
-/// How many connections become rows together, and how many of them on one thread.
-const TOGETHER: usize = 4096;
+/// How many connections become rows together, and how many of them on one thread. A connection takes 1 KB until it is a row.
+const TOGETHER: usize = 2048;
 const SIDE_BY_SIDE: usize = 512;
 
 /// Room for rows: it stays, since what comes and goes in large pieces leaves holes in memory.
