@@ -1,9 +1,11 @@
 //! The end of a Parquet file: what it says about its row groups, each of them encoded as soon as it is written.
 //!
 //! polars' writer keeps row groups as values until the file ends, 3 to 4 KB a column, so its memory grows with the file. Encoded they
-//! are 80 to 90 bytes a column. Source: parquet.thrift of the Parquet format, Thrift's compact protocol.
+//! are 80 to 90 bytes a column, and lie in a temporary file. Source: parquet.thrift of the Parquet format, Thrift's compact protocol.
 
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 
 use polars::prelude::PolarsResult;
 use polars_parquet::parquet::PARQUET_MAGIC;
@@ -15,20 +17,25 @@ use polars_parquet_format::thrift::protocol::{
 };
 use polars_parquet_format::{ColumnChunk, ColumnMetaData, RowGroup};
 
+/// How many bytes of row groups lie in memory.
+const STAY: usize = 64 << 10;
+
 /// What stands at the end of a file.
 pub(super) struct Footer {
     /// All but the row groups.
     said: ThriftFileMetadata,
-    /// The row groups, encoded, one behind the other: pieces of their own would leave holes in memory.
+    /// The last row groups, encoded, one behind the other.
     groups: Vec<u8>,
-    /// How many they are.
+    /// Those before them, and how many bytes these are.
+    away: Option<(File, u64)>,
+    /// How many all of them are.
     count: usize,
 }
 
 impl Footer {
     /// `said` is what a file without row groups says.
     pub(super) fn new(said: ThriftFileMetadata) -> Footer {
-        Footer { said, groups: Vec::new(), count: 0 }
+        Footer { said, groups: Vec::new(), away: None, count: 0 }
     }
 
     /// Adds a row group of so many rows that begins somewhere.
@@ -41,7 +48,23 @@ impl Footer {
         group.write_to_out_protocol(&mut TCompactOutputProtocol::new(&mut self.groups)).map_err(ParquetError::from)?;
         self.said.num_rows += rows;
         self.count += 1;
+        if self.groups.len() >= STAY {
+            self.put_away();
+        }
         Ok(())
+    }
+
+    /// Writes down the row groups that are in memory. If that cannot be they stay there, until the next ones come.
+    fn put_away(&mut self) {
+        if self.away.is_none() {
+            self.away = tempfile::tempfile().ok().map(|file| (file, 0));
+        }
+        if let Some((file, length)) = &mut self.away
+            && file.write_all_at(&self.groups, *length).is_ok()
+        {
+            *length += self.groups.len() as u64;
+            self.groups.clear();
+        }
     }
 
     /// Writes all of it, and the end of the file.
@@ -64,9 +87,21 @@ impl Footer {
         }
         length += field(out, 3, TType::I64)? + out.write_i64(said.num_rows)?;
         length += list(out, 4, self.count)?;
-        for byte in &self.groups {
-            length += out.write_byte(*byte)?;
+        let mut write = |bytes: &[u8]| -> Result<()> {
+            for byte in bytes {
+                length += out.write_byte(*byte)?;
+            }
+            Ok(())
+        };
+        if let Some((file, away)) = &self.away {
+            let mut bytes = [0; 4 << 10];
+            for at in (0..*away).step_by(bytes.len()) {
+                let some = (*away - at).min(bytes.len() as u64) as usize;
+                file.read_exact_at(&mut bytes[..some], at)?;
+                write(&bytes[..some])?;
+            }
         }
+        write(&self.groups)?;
         if let Some(pairs) = &said.key_value_metadata {
             length += list(out, 5, pairs.len())?;
             for pair in pairs {
@@ -108,7 +143,7 @@ mod tests {
     #[test]
     fn it_is_what_the_formats_own_encoder_writes() {
         // The head of a list has another form from fifteen on.
-        for groups in [0, 1, 14, 15, 300] {
+        for groups in [0, 1, 14, 15, 300, 8000] {
             let said = ThriftFileMetadata::new(
                 1,
                 vec![element("schema"), element("pod")],
