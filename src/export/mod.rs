@@ -6,6 +6,7 @@
 mod arrays;
 mod footer;
 mod form;
+mod hidden;
 mod parquet;
 mod partition;
 mod place;

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::form::Form;
+use super::hidden::Hidden;
 use super::place::{Place, at};
 use super::writer::Output;
 use crate::field::value::Micros;
@@ -61,7 +62,7 @@ pub(super) struct Partitions {
     keys: Vec<(Key, usize)>,
     folder: PathBuf,
     /// Where files are until all are whole.
-    hidden: tempfile::TempDir,
+    hidden: Hidden,
     form: Form,
     csv_safe: bool,
     parts: BTreeMap<String, Part>,
@@ -113,7 +114,7 @@ impl Partitions {
         }
         let kept = Selection::of(selection.table, &names).map_err(io::Error::other)?;
         std::fs::create_dir_all(folder).map_err(at(folder))?;
-        let hidden = tempfile::Builder::new().prefix(".logscan-").tempdir_in(folder).map_err(at(folder))?;
+        let hidden = Hidden::create(folder).map_err(at(folder))?;
         Ok(Partitions {
             selection: selection.clone(),
             kept,

@@ -6,7 +6,8 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use tempfile::TempPath;
+
+use super::hidden::Hidden;
 
 /// Where a table goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub(super) enum Opened {
     Device(File),
     /// A file that has no name, so that nothing is left of it if the process dies.
     Nameless(File, PathBuf),
-    /// Where the file system knows no such files: one that is removed unless it is renamed.
-    Named(File, TempPath, PathBuf),
+    /// Where the file system knows no such files: one in a hidden folder, to be moved.
+    Named(File, Hidden, PathBuf),
 }
 
 /// An error that says where.
@@ -53,9 +54,13 @@ impl Opened {
         if let Ok(file) = rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o666)) {
             return Ok(Opened::Nameless(file.into(), path.clone()));
         }
-        let named = tempfile::Builder::new().prefix(".logscan-").tempfile_in(folder).map_err(at(path))?;
-        let (file, temporary) = named.into_parts();
-        Ok(Opened::Named(file, temporary, path.clone()))
+        Opened::named(path).map_err(at(path))
+    }
+
+    fn named(path: &Path) -> io::Result<Opened> {
+        let hidden = Hidden::create(folder(path))?;
+        let file = File::create(hidden.path().join(WHOLE))?;
+        Ok(Opened::Named(file, hidden, path.to_owned()))
     }
 
     /// Whether what was written can be read at once.
@@ -69,8 +74,8 @@ impl Opened {
         match self {
             Opened::Stdout(_) | Opened::Device(_) => Ok(()),
             Opened::Nameless(file, path) => file.sync_all().and_then(|()| link(&file, &path)).map_err(at(&path)),
-            Opened::Named(file, temporary, path) => {
-                let named = file.sync_all().and_then(|()| temporary.persist(&path).map_err(|error| error.error));
+            Opened::Named(file, hidden, path) => {
+                let named = file.sync_all().and_then(|()| std::fs::rename(hidden.path().join(WHOLE), &path));
                 named.map_err(at(&path))
             }
         }
@@ -82,7 +87,10 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Names a nameless file. A name that is taken cannot be linked to, so the file gets one beside it, and is renamed.
+/// What a file is called in a hidden folder.
+const WHOLE: &str = "whole";
+
+/// Names a nameless file. A name that is taken cannot be linked to, so the file gets another one first, and is moved.
 fn link(file: &File, path: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     let named = |name: &Path| rustix::fs::linkat(CWD, &open, CWD, name, AtFlags::SYMLINK_FOLLOW);
@@ -90,8 +98,10 @@ fn link(file: &File, path: &Path) -> io::Result<()> {
         Err(rustix::io::Errno::EXIST) => {}
         other => return Ok(other?),
     }
-    let beside = tempfile::Builder::new().prefix(".logscan-").make_in(folder(path), |name| Ok(named(name)?))?;
-    beside.into_temp_path().persist(path).map_err(|error| error.error)
+    let hidden = Hidden::create(folder(path))?;
+    let whole = hidden.path().join(WHOLE);
+    named(&whole)?;
+    std::fs::rename(whole, path)
 }
 
 #[expect(clippy::disallowed_methods, reason = "it is what `write` is made of")]
@@ -139,6 +149,21 @@ mod tests {
         }
         drop(Opened::create(&Place::Path(folder.path().join("u.csv"))).unwrap());
         assert_eq!(names(folder.path()), ["t.csv"]);
+    }
+
+    #[test]
+    fn the_same_where_there_are_no_nameless_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        for text in ["one", "two"] {
+            let mut opened = Opened::named(&path).unwrap();
+            opened.write_all(text.as_bytes()).unwrap();
+            assert!(std::fs::read(&path).map_or(true, |before| before != text.as_bytes()));
+            opened.finish().unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        drop(Opened::named(&path).unwrap());
+        assert_eq!((names(folder.path()), &*std::fs::read(&path).unwrap()), (vec!["t.csv".to_owned()], &b"two"[..]));
     }
 
     #[test]
