@@ -303,9 +303,16 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
     let output = run(&["export", "--to", &name(&folder, "t.xyz"), STORY]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("--export-format"));
     assert!(!Path::new(&to).is_file(), "{to}");
+    // Neither is a folder made, not even for the tables that could be written.
     let parts = name(&folder, "parts");
-    let output = run(&["export", "--table", "legs", "--to", &parts, "--partition-by", "nothing", STORY]);
-    assert_eq!((output.status.code(), Path::new(&parts).exists()), (Some(2), false));
+    for arguments in [
+        &["--partition-by", "nothing"][..],
+        &["--table", "traffic", "--partition-by", "namespace"],
+        &["--table", "traffic", "--since", "tomorrow"],
+    ] {
+        let output = run(&[&["export", "--table", "legs", "--to", &parts, STORY], arguments].concat());
+        assert_eq!((output.status.code(), Path::new(&parts).exists()), (Some(2), false), "{arguments:?}");
+    }
     for form in ["csv", "parquet", "arrow", "arrow-stream", "ndjson"] {
         let full = run(&["export", "--to", "/dev/full", "--export-format", form, STORY]);
         let stderr = String::from_utf8_lossy(&full.stderr).into_owned();

@@ -82,6 +82,11 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
         filter: wishes.iter().find(|wish| wish.selection.table == Table::Legs).and_then(|wish| wish.filter.clone()),
         ..Settings::plain(arguments.given.formats()?, arguments.threads)
     };
+    let in_folder =
+        |wish: &Wish| wish.parts.is_empty() && matches!(&wish.to, Place::Path(path) if *path != arguments.to);
+    if wishes.iter().any(in_folder) {
+        std::fs::create_dir_all(&arguments.to).with_context(|| arguments.to.display().to_string())?;
+    }
     let export = crate::export::Export::open(wishes)?;
     let input = Input::open(&arguments.files, stop)?;
     settings.mesh = settings.mesh.or_else(|| input.configuration(&arguments.files, stop));
@@ -99,7 +104,7 @@ pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<
     Ok(code)
 }
 
-/// What is asked for, checked before anything is read.
+/// What is asked for, checked before anything is read or made.
 fn wishes(arguments: &Export) -> anyhow::Result<Vec<Wish>> {
     let mut tables = arguments.table.clone();
     if tables.is_empty() {
@@ -137,11 +142,7 @@ fn wishes(arguments: &Export) -> anyhow::Result<Vec<Wish>> {
             csv_safe: arguments.csv_safe,
         })
     };
-    let wishes = tables.into_iter().map(wish).collect::<anyhow::Result<Vec<Wish>>>()?;
-    if folder && parts.is_empty() {
-        std::fs::create_dir_all(&arguments.to).with_context(|| arguments.to.display().to_string())?;
-    }
-    Ok(wishes)
+    tables.into_iter().map(wish).collect()
 }
 
 fn place(to: &Path, table: Table, form: Form, folder: bool, parted: bool, several: bool) -> Place {

@@ -19,7 +19,7 @@ pub use form::Form;
 pub use partition::Key;
 pub use place::Place;
 
-use partition::Partitions;
+use partition::{Parting, Partitions};
 use rows::Said;
 use writer::Output;
 
@@ -70,10 +70,13 @@ enum Target {
 }
 
 impl Export {
-    /// Opens the files, without their names yet.
+    /// Opens the files, without their names yet. Nothing is made if one of the tables cannot be parted as it is wished.
     pub fn open(wishes: Vec<Wish>) -> io::Result<Export> {
-        let tables = wishes.into_iter().map(Open::new).collect::<io::Result<Vec<Open>>>()?;
-        Ok(Export { tables })
+        let parting =
+            |wish: &Wish| (!wish.parts.is_empty()).then(|| Parting::of(&wish.selection, &wish.parts)).transpose();
+        let partings = wishes.iter().map(parting).collect::<io::Result<Vec<Option<Parting>>>>()?;
+        let tables = wishes.into_iter().zip(partings).map(|(wish, parting)| Open::new(wish, parting));
+        Ok(Export { tables: tables.collect::<io::Result<Vec<Open>>>()? })
     }
 
     fn table(&mut self, table: Table) -> Option<&mut Open> {
@@ -82,12 +85,11 @@ impl Export {
 }
 
 impl Open {
-    fn new(wish: Wish) -> io::Result<Open> {
-        let Wish { selection, filter, to, form, parts, csv_safe } = wish;
-        let to = if parts.is_empty() {
-            Target::One(Output::create(&selection, to, form, csv_safe)?)
-        } else {
-            Target::Parts(Box::new(Partitions::create(&selection, &to, form, csv_safe, &parts)?))
+    fn new(wish: Wish, parting: Option<Parting>) -> io::Result<Open> {
+        let Wish { selection, filter, to, form, csv_safe, .. } = wish;
+        let to = match parting {
+            None => Target::One(Output::create(&selection, to, form, csv_safe)?),
+            Some(parting) => Target::Parts(Box::new(Partitions::create(parting, &to, form, csv_safe)?)),
         };
         Ok(Open { batch: selection.batch(), selection, filter, to })
     }

@@ -53,13 +53,19 @@ impl Key {
 /// The value of a key that a row does not have. Source: Apache Hive.
 const NONE: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// A table in parts.
-pub(super) struct Partitions {
+/// How a table is parted.
+pub(super) struct Parting {
     /// The columns of the rows that come.
     selection: Selection,
     /// Those that are written: a column that is a key stands in the path.
     kept: Selection,
+    /// The keys, and in which columns they stand.
     keys: Vec<(Key, usize)>,
+}
+
+/// A table in parts.
+pub(super) struct Partitions {
+    parting: Parting,
     folder: PathBuf,
     /// Where files are until all are whole.
     hidden: Hidden,
@@ -84,19 +90,14 @@ struct Part {
     files: usize,
 }
 
-impl Partitions {
-    pub(super) fn create(
-        selection: &Selection,
-        to: &Place,
-        form: Form,
-        csv_safe: bool,
-        keys: &[Key],
-    ) -> io::Result<Partitions> {
-        let Place::Path(folder) = to else { return Err(io::Error::other("parts need a folder to lie in")) };
+impl Parting {
+    /// The error is a key that is no column, or that nothing is left to write.
+    pub(super) fn of(selection: &Selection, keys: &[Key]) -> io::Result<Parting> {
         let find = |name: &str, kind: Kind| {
             let found = selection.columns.iter().position(|column| column.name == name && column.kind == kind);
             let what = if kind == Kind::Time { "instants" } else { "text" };
-            found.ok_or_else(|| io::Error::other(format!("there is no column {name} of {what} to part by")))
+            let table = selection.table.name();
+            found.ok_or_else(|| io::Error::other(format!("{table}: there is no column {name} of {what} to part by")))
         };
         let keys = keys.iter().map(|key| {
             let column = match key {
@@ -113,46 +114,7 @@ impl Partitions {
             return Err(io::Error::other("every column is a key: nothing is left to write"));
         }
         let kept = Selection::of(selection.table, &names).map_err(io::Error::other)?;
-        std::fs::create_dir_all(folder).map_err(at(folder))?;
-        let hidden = Hidden::create(folder).map_err(at(folder))?;
-        Ok(Partitions {
-            selection: selection.clone(),
-            kept,
-            keys,
-            folder: folder.clone(),
-            hidden,
-            form,
-            csv_safe,
-            parts: BTreeMap::new(),
-            waiting: 0,
-            written: 0,
-            whole: Vec::new(),
-        })
-    }
-
-    pub(super) fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for row in 0..batch.rows() {
-            rows.entry(self.path(batch, row)).or_default().push(row);
-        }
-        for (path, rows) in rows {
-            let part = self.parts.entry(path).or_default();
-            if part.batch.width() == 0 {
-                part.batch = self.kept.batch();
-            }
-            self.waiting -= part.batch.bytes();
-            part.batch.take(batch, &rows, |number| {
-                let name = &self.kept.columns[number].name;
-                self.selection.columns.iter().position(|column| column.name == *name).unwrap_or_default()
-            });
-            self.waiting += part.batch.bytes();
-        }
-        while self.waiting > WAITING {
-            let largest = self.parts.iter().max_by_key(|(_, part)| part.batch.bytes()).map(|(path, _)| path.clone());
-            let Some(path) = largest else { break };
-            self.group(&path)?;
-        }
-        Ok(())
+        Ok(Parting { selection: selection.clone(), kept, keys })
     }
 
     /// The folders of a row.
@@ -169,6 +131,51 @@ impl Partitions {
             let _ = write!(path, "{}={value}/", key.name());
         }
         path
+    }
+}
+
+impl Partitions {
+    pub(super) fn create(parting: Parting, to: &Place, form: Form, csv_safe: bool) -> io::Result<Partitions> {
+        let Place::Path(folder) = to else { return Err(io::Error::other("parts need a folder to lie in")) };
+        std::fs::create_dir_all(folder).map_err(at(folder))?;
+        let hidden = Hidden::create(folder).map_err(at(folder))?;
+        Ok(Partitions {
+            parting,
+            folder: folder.clone(),
+            hidden,
+            form,
+            csv_safe,
+            parts: BTreeMap::new(),
+            waiting: 0,
+            written: 0,
+            whole: Vec::new(),
+        })
+    }
+
+    pub(super) fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        let Parting { selection, kept, .. } = &self.parting;
+        let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for row in 0..batch.rows() {
+            rows.entry(self.parting.path(batch, row)).or_default().push(row);
+        }
+        for (path, rows) in rows {
+            let part = self.parts.entry(path).or_default();
+            if part.batch.width() == 0 {
+                part.batch = kept.batch();
+            }
+            self.waiting -= part.batch.bytes();
+            part.batch.take(batch, &rows, |number| {
+                let name = &kept.columns[number].name;
+                selection.columns.iter().position(|column| column.name == *name).unwrap_or_default()
+            });
+            self.waiting += part.batch.bytes();
+        }
+        while self.waiting > WAITING {
+            let largest = self.parts.iter().max_by_key(|(_, part)| part.batch.bytes()).map(|(path, _)| path.clone());
+            let Some(path) = largest else { break };
+            self.group(&path)?;
+        }
+        Ok(())
     }
 
     /// Writes the rows that wait in a part.
@@ -190,7 +197,7 @@ impl Partitions {
                 let folder = file.parent().unwrap_or(&file);
                 std::fs::create_dir_all(folder).map_err(at(folder))?;
                 self.whole.push(PathBuf::from(name));
-                empty.insert(Output::create(&self.kept, Place::Path(file), self.form, self.csv_safe)?)
+                empty.insert(Output::create(&self.parting.kept, Place::Path(file), self.form, self.csv_safe)?)
             }
         };
         self.waiting -= part.batch.bytes();
