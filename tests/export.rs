@@ -292,6 +292,7 @@ fn what_cannot_be_done_is_said_and_leaves_nothing() {
         (&["--csv-safe"], "--csv-safe is for CSV"),
         (&["--since", "tomorrow"], "--since: \"tomorrow\" is no time"),
         (&["--since", "2026-03-02", "--until", "2026-03-01"], "is not after"),
+        (&["--redact"], "logscan --redact -o ndjson --connections"),
     ] {
         let output = run(&[&["export", "--to", &to, STORY], arguments].concat());
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

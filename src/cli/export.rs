@@ -49,6 +49,10 @@ pub(super) struct Export {
     #[arg(long)]
     csv_safe: bool,
 
+    /// Refused, because tables keep nothing back
+    #[arg(long, hide = true)]
+    redact: bool,
+
     /// A file that says what may call what: what deviates is a finding
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
@@ -69,6 +73,11 @@ pub(super) struct Export {
 pub(super) fn run(arguments: &Export, stop: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
     if arguments.files.is_empty() && io::stdin().is_terminal() {
         anyhow::bail!("no log to export: name files, or pipe one in");
+    }
+    if arguments.redact {
+        anyhow::bail!(
+            "tables have real names and addresses; for connections with stand-ins: logscan --redact -o ndjson --connections"
+        );
     }
     // Lines are read, and rows and columns made, by the same threads, this one among them: every thread more keeps memory for itself.
     // Where that cannot be, because it was done already, it costs no more than that.
