@@ -26,7 +26,7 @@ const WHOSE: [(&str, &str); 4] =
     [("pod", "pod_name"), ("namespace", "namespace_name"), ("container", "container_name"), ("node", "host")];
 
 /// Columns that are no fields and are read.
-const OTHERS: [&str; 5] = ["arrived", "extra", "kind", "at", "text"];
+const OTHERS: [&str; 6] = ["arrived", "extra", "mtls", "kind", "at", "text"];
 /// By these a table of legs is told, and one of events.
 const LEGS: [&str; 3] = ["start_time", "upstream_cluster", "downstream_remote_address"];
 const EVENTS: [&str; 3] = ["kind", "at", "text"];
@@ -232,7 +232,7 @@ fn lines(frame: &DataFrame, out: &mut Vec<u8>) -> PolarsResult<()> {
     let fields: Vec<(&Field, &Column)> =
         Field::ALL.iter().filter_map(|field| Some((field, named(field.key())?))).collect();
     let whose: Vec<(&str, &Column)> = WHOSE.iter().filter_map(|(column, key)| Some((*key, named(column)?))).collect();
-    let (arrived, extra) = (named("arrived").or(named("at")), named("extra"));
+    let (arrived, extra, mtls) = (named("arrived").or(named("at")), named("extra"), named("mtls"));
     let said = named("text").filter(|_| fields.is_empty());
     for row in 0..frame.height() {
         let mut line = Map::new();
@@ -243,6 +243,11 @@ fn lines(frame: &DataFrame, out: &mut Vec<u8>) -> PolarsResult<()> {
         }
         if line.contains_key(Field::Direction.key()) {
             line = ztunnel(line);
+        } else if let Some(mtls) = mtls
+            && value(mtls, row, Kind::Text)? == Some(false.into())
+        {
+            // There was no SNI, which is not the same as a format without one.
+            line.entry(Field::RequestedServerName.key()).or_insert(Value::Null);
         }
         let text = |column: &Column| value(column, row, Kind::Text);
         if let Some(Value::String(extra)) = extra.map(text).transpose()?.flatten()
