@@ -75,7 +75,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over what a block tells that is new. From then on [`Ledger::leg`] knows its numbers.
+    /// Takes over what a block tells that is new. From then on [`Ledger::take_over`] knows its numbers.
     pub fn meet(&mut self, scanned: &Scanned) {
         if self.numbers.len() <= scanned.scanner {
             self.numbers.resize_with(scanned.scanner + 1, Numbers::default);
