@@ -418,14 +418,15 @@ impl Formats {
         self.search(line, hint, spans)
     }
 
-    /// The number that was given, if it is that of a text format.
+    /// The number of the format before, if that is a built-in one of text.
     #[inline]
     fn text_hint(&self, hint: usize) -> Option<usize> {
         ((self.given..self.shape).contains(&hint) && !self.list[hint].is_json()).then_some(hint)
     }
 
     /// The same, whatever the line before was.
-    #[cold]
+    // Out of the way of text; every line of JSON comes by here.
+    #[inline(never)]
     fn search(&self, line: &[u8], hint: &mut usize, spans: &mut Spans) -> Result<(), Misfit> {
         let mut furthest = Misfit::Foreign;
         let mut try_one = |number: usize, spans: &mut Spans| match self.list[number].read(line, spans) {

@@ -204,7 +204,6 @@ impl Scanner<'_> {
     }
 
     /// Reads what stands in quotes from `start` on.
-    #[cold]
     fn quoted(&mut self, line: Line<'_>, text: &[u8], start: usize, outer: Around, spans: &mut Spans) {
         if outer.depth == envelope::DEPTH {
             return self.other(line, text, outer, spans);
@@ -229,7 +228,6 @@ impl Scanner<'_> {
     }
 
     /// Where a line of a format that a user gave begins: behind a prefix that some collector writes.
-    #[cold]
     fn given_start(&self, text: &[u8], spans: &mut Spans) -> Option<usize> {
         word_starts(text).find(|at| peel(&text[..*at]).is_some() && self.formats.is_given(&text[*at..], spans))
     }
