@@ -21,12 +21,17 @@ const PLACES: usize = 1 << 13;
 #[derive(Debug)]
 pub struct Repeats {
     hasher: RandomState,
-    places: Vec<[u64; PLACE]>,
+    places: Vec<Place>,
 }
+
+/// Marks of legs, the latest last. Aligned, or half of it would be in another line of the cache than what is fetched.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Place([u64; PLACE]);
 
 impl Default for Repeats {
     fn default() -> Self {
-        Self { hasher: RandomState::default(), places: vec![[0; PLACE]; PLACES] }
+        Self { hasher: RandomState::default(), places: vec![Place([0; PLACE]); PLACES] }
     }
 }
 
@@ -34,7 +39,7 @@ impl Repeats {
     /// Fetches the places of legs: from far away they come side by side, and nobody waits for each of them.
     pub fn fetch(&self, legs: &[Leg]) {
         for leg in legs {
-            std::hint::black_box(self.places[place(leg)][0]);
+            std::hint::black_box(self.places[place(leg)].0[0]);
         }
     }
 
@@ -57,12 +62,12 @@ impl Repeats {
             leg.peer.number(),
             u64::from(leg.duration) << 8 | (leg.side as u64) << 2 | (leg.protocol as u64) << 1 | u64::from(leg.refused),
         ]);
-        let place = &mut self.places[place(leg)];
-        if place.contains(&mark) {
+        let Place(marks) = &mut self.places[place(leg)];
+        if marks.contains(&mark) {
             return true;
         }
-        place.copy_within(1.., 0);
-        place[PLACE - 1] = mark;
+        marks.copy_within(1.., 0);
+        marks[PLACE - 1] = mark;
         false
     }
 }

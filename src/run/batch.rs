@@ -20,8 +20,8 @@ use crate::source::lines::Lines;
 /// Blocks in flight at a time. Fixed, so that the choice of blocks does not depend on the number of cores.
 const WAVE: usize = 8;
 /// The largest block, and the smallest where there are many sources. A block and what is made of it fit a core's
-/// cache: 4 MiB took a tenth more time.
-const BLOCK: usize = 256 << 10;
+/// cache, and leave room there for what legs are paired and counted in: 4 MiB took a tenth more time.
+const BLOCK: usize = 128 << 10;
 const SMALLEST: usize = 16 << 10;
 
 /// How many files stay open. Those behind them are opened for every read: some systems allow just 256 at a time.
@@ -86,7 +86,7 @@ struct Feed {
 /// the pass, and the others go on. Errors are those of the output.
 pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Result<()> {
     let sources = pass.take(expanded);
-    let size = (32 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
+    let size = (64 * BLOCK / sources.len().max(1)).clamp(SMALLEST, BLOCK);
     let (mut open, mut feed) = (Vec::new(), Feed::default());
     for (number, source) in sources.into_iter().enumerate() {
         let (name, first_line) = (source.name.clone(), source.first_line);
@@ -113,10 +113,12 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
     let mut scanners: Vec<Scanner<'_>> = (0..threads.min(WAVE)).map(|number| pass.scanner(number)).collect();
     let Some((first, others)) = scanners.split_first_mut() else { return Ok(()) };
     let mut wave = Vec::new();
+    // By what the next turns are chosen: what has been absorbed before the wave that is scanned now.
+    let mut before = progress.clone();
     loop {
         let sources: Vec<&mut Open> =
             open.iter_mut().map(|source| source.get_mut().unwrap_or_else(PoisonError::into_inner)).collect();
-        feed.turns = turns(&sources, &progress);
+        feed.turns = turns(&sources, if others.is_empty() { &before } else { &progress });
         let ended: Vec<bool> = sources.iter().map(|source| source.ended).collect();
         for source in sources {
             source.read = 0;
@@ -125,18 +127,28 @@ pub fn run(pass: &mut Pass<'_>, expanded: Expanded, stop: &AtomicBool) -> io::Re
         if stop.load(Ordering::Relaxed) || feed.turns.is_empty() && wave.is_empty() {
             return Ok(());
         }
+        if others.is_empty() {
+            before.clone_from(&progress);
+            end(&mut progress, &ended);
+            alone(pass, first, &open, &mut progress, &mut feed)?;
+            continue;
+        }
         let shared = Mutex::new(feed);
         let absorbed = in_scope(own.as_ref(), |scope| {
             for scanner in others.iter_mut() {
                 scope.spawn(|_| work(scanner, &open, &shared));
             }
-            let absorbed = wave.drain(..).try_for_each(|done| absorb(pass, &mut progress, done, &shared));
+            let absorbed: io::Result<()> = wave.drain(..).try_for_each(|done: Done| {
+                let (bytes, used) = absorb(pass, &mut progress, done.turn, done.block, done.result)?;
+                let mut feed = lock(&shared);
+                feed.spare.push(bytes);
+                feed.used.push(used);
+                Ok(())
+            });
             work(first, &open, &shared);
             absorbed
         });
-        for (source, ended) in progress.iter_mut().zip(ended) {
-            source.ended = ended;
-        }
+        end(&mut progress, &ended);
         feed = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
         absorbed?;
         std::mem::swap(&mut wave, &mut feed.done);
@@ -179,14 +191,43 @@ fn turns(open: &[&mut Open], progress: &[Progress]) -> VecDeque<(usize, usize)> 
     order.into_iter().enumerate().flat_map(|(place, turn)| std::iter::repeat_n((turn, place), each)).collect()
 }
 
-fn absorb(pass: &mut Pass<'_>, progress: &mut [Progress], done: Done, feed: &Mutex<Feed>) -> io::Result<()> {
-    let Done { turn, block, mut result, .. } = done;
+/// Scans the blocks of a wave and absorbs each at once, while the only thread there is has it in its cache. They are the same
+/// blocks in the same order.
+fn alone(
+    pass: &mut Pass<'_>,
+    scanner: &mut Scanner<'_>,
+    open: &[Mutex<Open>],
+    progress: &mut [Progress],
+    feed: &mut Feed,
+) -> io::Result<()> {
+    while let Some((turn, _)) = feed.turns.pop_front() {
+        let Some((_, block)) = lock(&open[turn]).read(feed.spare.pop().unwrap_or_default()) else { continue };
+        let result = scanner.scan(&block, feed.used.pop().unwrap_or_default());
+        let (bytes, used) = absorb(pass, progress, turn, block, result)?;
+        feed.spare.push(bytes);
+        feed.used.push(used);
+    }
+    Ok(())
+}
+
+/// Notes which sources had ended before a wave was read.
+fn end(progress: &mut [Progress], ended: &[bool]) {
+    for (source, ended) in progress.iter_mut().zip(ended) {
+        source.ended = *ended;
+    }
+}
+
+/// Hands a block on to the pass; gives its buffers back.
+fn absorb(
+    pass: &mut Pass<'_>,
+    progress: &mut [Progress],
+    turn: usize,
+    block: Block,
+    mut result: Scanned,
+) -> io::Result<(Vec<u8>, Scanned)> {
     progress[turn].reached = progress[turn].reached.max(result.reached);
     // Log time is where the slowest source is; one that has told nothing yet holds it back.
     let now = progress.iter().filter(|source| !source.ended).map(|source| source.reached).min().flatten();
     pass.absorb(&mut result, &block, now)?;
-    let mut feed = lock(feed);
-    feed.spare.push(block.bytes);
-    feed.used.push(result);
-    Ok(())
+    Ok((block.bytes, result))
 }
