@@ -240,15 +240,18 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// A place among `places` (a power of two) that depends on the fact alone; others may have the same.
-    pub fn slot(&self, places: usize) -> usize {
-        let word = match self {
-            Fact::Own { pod, ip, .. } => ip.with_port(0).number() ^ u64::from(pod.0),
-            Fact::Answered { cluster, host } => host.number() ^ u64::from(cluster.0) << 20,
-            Fact::Serves { dest, sni, .. } => dest.number() ^ u64::from(sni.0) << 20,
+    /// The fact as a number, unique for one set of names, and never 0.
+    #[inline]
+    pub fn number(&self) -> u128 {
+        // An endpoint has room for this between its kind and its address.
+        let told = |kind: u64, end: Endpoint, high: Sym, low: Sym| {
+            u128::from(end.number() | kind << 48) << 64 | u128::from(high.0) << 32 | u128::from(low.0)
         };
-        // Fibonacci's multiplier spreads neighbouring addresses.
-        (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize & (places - 1)
+        match *self {
+            Fact::Own { namespace, pod, ip, sure } => told(1 + u64::from(sure), ip.with_port(0), namespace, pod),
+            Fact::Answered { cluster, host } => told(3, host, cluster, Sym::NONE),
+            Fact::Serves { dest, cluster, sni } => told(4, dest, cluster, sni),
+        }
     }
 
     /// The same fact where names have other numbers.

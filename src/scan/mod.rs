@@ -125,7 +125,7 @@ impl Scanned {
 /// How many legs wait for the numbers of their ways.
 const SIDE_BY_SIDE: usize = 64;
 
-/// How many facts are remembered without a search.
+/// How many facts are remembered without a search. A power of two.
 const RECENT: usize = 4096;
 
 /// A line of the block, envelope included.
@@ -153,8 +153,8 @@ pub struct Scanner<'f> {
     addresses: Recent,
     /// Clusters, and servers' names, by destination.
     usual: [Usual; 2],
-    /// The facts that were learned lately, proxies' addresses and services.
-    recent: [Box<[Option<Fact>]>; 2],
+    /// The numbers of facts that were learned lately, proxies' addresses and services.
+    recent: [Box<[u128]>; 2],
     /// Prefixes seen, by their marks.
     prefixes: HashTable<(Mark, Prefix)>,
     /// The text of the last line's, and what it says.
@@ -189,7 +189,7 @@ impl<'f> Scanner<'f> {
             hasher: RandomState::default(),
             addresses: Recent::default(),
             usual: Default::default(),
-            recent: std::array::from_fn(|_| vec![None; RECENT].into()),
+            recent: std::array::from_fn(|_| vec![0; RECENT].into()),
             prefixes: HashTable::new(),
             last: (vec![b'\n'], Prefix { wrapped: None, plain: false }),
             clock: Clock::default(),
@@ -214,6 +214,7 @@ impl<'f> Scanner<'f> {
         self.begin(block, spare);
         let coloured = memchr(0x1b, &block.bytes).is_some();
         let (mut plain, mut spans) = (Vec::new(), Spans::default());
+        let around = Around::new(self.place);
         let (mut at, mut number) = (0, block.origin.line);
         while at < block.bytes.len() {
             let rest = &block.bytes[at..];
@@ -234,7 +235,6 @@ impl<'f> Scanner<'f> {
                 text = &plain;
             }
             let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-            let around = Around::new(self.place);
             self.text(Line { text, origin, place }, text, around, &mut spans);
         }
         self.finish(block.bytes.len() as u64)
@@ -396,14 +396,23 @@ impl<'f> Scanner<'f> {
         for (place, fact) in [(0, own), (1, service)] {
             let Some(fact) = fact else { continue };
             // Lines that follow each other teach the same things: most facts were just learned.
-            let recent = &mut self.recent[place][fact.slot(RECENT)];
-            if *recent == Some(fact) {
+            let number = fact.number();
+            let recent = &mut self.recent[place][spread(number) % RECENT];
+            if *recent == number {
                 continue;
             }
-            *recent = Some(fact);
+            *recent = number;
             self.known.fact(fact);
         }
     }
+}
+
+/// A place for a fact, which depends on the fact alone; others may have the same.
+#[inline]
+fn spread(number: u128) -> usize {
+    let word = (number >> 64) as u64 ^ (number as u64).rotate_left(20);
+    // Fibonacci's multiplier spreads neighbouring addresses.
+    (word.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize
 }
 
 /// The median end of some of the legs: lines are written at the end of their connections. One line with a wrong

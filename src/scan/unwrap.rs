@@ -16,7 +16,7 @@ use crate::record::{Record, Spans, unescape};
 use crate::reject::Reason;
 
 /// What the envelopes of a line say, as numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wrapped {
     pub(super) namespace: Sym,
     pub(super) workload: Sym,
@@ -79,11 +79,13 @@ pub(super) struct Around {
     unknown: bool,
     /// The runtime ended the line here without a line end: the rest may be in the next object.
     open: bool,
+    /// There are none, and nothing else is known: most lines need not be told what is around them.
+    nothing: bool,
 }
 
 impl Around {
-    pub(super) const fn new(wrapped: Wrapped) -> Around {
-        Around { wrapped, depth: 0, unknown: false, open: false }
+    pub(super) fn new(wrapped: Wrapped) -> Around {
+        Around { wrapped, depth: 0, unknown: false, open: false, nothing: wrapped == Wrapped::NOTHING }
     }
 }
 
@@ -112,10 +114,15 @@ impl Scanner<'_> {
             wrapped = self.wrapped(&text[..start]);
         }
         let (_, message) = text.split_at(start);
-        let wrapped = wrapped.map(|inner| inner.inside(around.wrapped));
-        let outer = Around { wrapped: wrapped.unwrap_or(around.wrapped), ..around };
+        if !around.nothing {
+            wrapped = wrapped.map(|inner| inner.inside(around.wrapped));
+        }
+        let outer = |wrapped: Option<Wrapped>| {
+            let nothing = around.nothing && wrapped.is_none();
+            Around { wrapped: wrapped.unwrap_or(around.wrapped), nothing, ..around }
+        };
         // The runtime's objects are told by their first key: no need to look for an access record's keys.
-        if given.is_none() && message.starts_with(b"{\"log\":\"") && self.object(line, message, outer, spans) {
+        if given.is_none() && message.starts_with(b"{\"log\":\"") && self.object(line, message, outer(wrapped), spans) {
             return;
         }
         let read = self.formats.read(message, &mut self.hint, spans);
@@ -137,7 +144,7 @@ impl Scanner<'_> {
                 let wrapped = self.beside(message, wrapped, spans);
                 self.record(Record { line: message, spans }, wrapped, line);
             }
-            (Err(Misfit::Foreign), _) if self.object(line, message, outer, spans) => {}
+            (Err(Misfit::Foreign), wrapped) if self.object(line, message, outer(wrapped), spans) => {}
             (Err(Misfit::At { slot, at }), Some(_)) if is_access(message) => {
                 self.misfit(line, message, around.open, slot, at as usize);
             }
@@ -172,6 +179,7 @@ impl Scanner<'_> {
             depth: outer.depth + 1,
             unknown: outer.unknown || peeled.envelope == json::ANY,
             open: false,
+            nothing: false,
         };
         let mut plain = self.spare.pop().unwrap_or_default();
         plain.clear();
@@ -212,7 +220,7 @@ impl Scanner<'_> {
         let wrapped = Wrapped { envelope, ..Wrapped::NOTHING }.inside(outer.wrapped);
         let mut plain = self.spare.pop().unwrap_or_default();
         quoted::open(&text[start..], &mut plain);
-        self.text(line, &plain, Around { wrapped, depth: outer.depth + 1, ..outer }, spans);
+        self.text(line, &plain, Around { wrapped, depth: outer.depth + 1, nothing: false, ..outer }, spans);
         self.spare.push(plain);
     }
 

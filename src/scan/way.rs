@@ -61,7 +61,8 @@ pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, usual: &
     let tcp = status == 0 && record.plain(Field::Method).is_empty() && record.plain(Field::Protocol).is_empty();
     let protocol = if tcp { Protocol::Tcp } else { Protocol::Http };
     let client = if ends.peer.port() == 0 { Ip::NONE } else { ends.peer.ip() };
-    let mut side = side(record, Direction::of(name), flags, protocol, ends, names);
+    let (cluster, direction) = usual[0].cluster(name, ends.dest, names);
+    let mut side = side(record, direction, flags, protocol, ends, names);
     // A gateway is dialled on its own address by somebody else.
     let own = ends.local.ip();
     if side == Side::Outbound && !own.is_none() && ends.dest.ip() == own && client != own && !client.is_loopback(names)
@@ -87,7 +88,7 @@ pub(super) fn fill(way: &mut Way, record: &Record<'_>, said: &Said<'_>, usual: &
     way.workload = wrapped.workload;
     way.pod = Sym::NONE;
     way.source = if wrapped.pod.is_none() { source } else { SourceId(0) };
-    way.cluster = usual[0].intern(name, ends.dest, names);
+    way.cluster = cluster;
     way.dest = ends.dest;
     way.host = Endpoint::NONE;
     way.client = if wrapped.pod.is_none() && side == Side::Outbound { client } else { Ip::NONE };
