@@ -7,7 +7,7 @@ mod room;
 
 use std::borrow::Cow;
 
-pub use room::Room;
+pub use room::{Marked, Room};
 use serde::{Deserialize, Serialize};
 
 use crate::field::Field;
@@ -65,6 +65,11 @@ impl Span {
         self.at as usize
     }
 
+    /// Where it ends; nowhere of use where there is none.
+    pub const fn end(self) -> usize {
+        self.at() + (self.len & !ESCAPED) as usize
+    }
+
     /// The same value in a line of which that line is a part, from `offset` on.
     #[must_use]
     pub const fn shifted(self, offset: usize) -> Span {
@@ -100,7 +105,7 @@ pub struct Spans {
     extra: bool,
     /// The keys of the JSON object that was read last, by their numbers: most objects have the same in the same order.
     pub keys: [u8; KEYS],
-    /// Where a line of text is read.
+    /// Where the separators of a line of text are found.
     pub room: Option<Box<Room>>,
 }
 

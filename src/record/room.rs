@@ -1,78 +1,75 @@
-//! `Room`: a line in a place of one size, with a mark on each blank and quote. Eight bytes can be looked at anywhere in it
-//! without a question of how many there are.
+//! `Room`: where the blanks and quotes of a line are, and its end, found for the whole line at once.
 
 use wide::i8x16;
 
 /// How many words of marks there are; the last one is there for the pair that the one before it begins.
 const WORDS: usize = Room::MOST / 64 + 2;
 
-/// The line that is read.
+/// The marks of the line that is read. The line itself is read where it lies: what was just copied would have to be waited for.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// What stands behind the line is left from others.
-    bytes: [u8; Room::MOST + 64],
     /// A bit for each byte; no word behind the line's but the next is sure to have none.
     marks: [u64; WORDS],
     /// How many words the line has.
     words: usize,
+    /// The last bytes of the line, and some more that may be anything.
+    end: [u8; 2 * Room::END],
 }
 
 impl Default for Room {
     fn default() -> Room {
-        Room { bytes: [0; Room::MOST + 64], marks: [0; WORDS], words: 0 }
+        Room { marks: [0; WORDS], words: 0, end: [0; 2 * Room::END] }
     }
 }
 
+/// A line whose blanks and quotes are marked.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked<'r> {
+    line: &'r [u8],
+    room: &'r Room,
+}
+
 impl Room {
-    /// A line must be shorter than that. A power of two.
+    /// A line must be shorter than that.
     const MOST: usize = 2048;
+    /// So many bytes at its end are kept. A power of two.
+    const END: usize = 64;
 
-    /// Takes a line in, unless it is too long; says whether it did.
+    /// Marks a line, unless it is too long.
     #[inline]
-    pub fn take(&mut self, line: &[u8]) -> bool {
+    pub fn mark<'r>(&'r mut self, line: &'r [u8]) -> Option<Marked<'r>> {
         if line.len() >= Room::MOST {
-            return false;
-        }
-        let (words, over) = (line.len() / 64 + 1, line.len() % 64);
-        let places = self.bytes.as_chunks_mut().0.iter_mut().zip(&mut self.marks);
-        for (chunk, (place, word)) in line.as_chunks().0.iter().zip(places) {
-            (*place, *word) = (*chunk, mark(chunk));
-        }
-        // The end is a piece of the same size, part of which was there before: a call to copy a few bytes costs more.
-        let end = &mut self.bytes[..line.len()];
-        self.marks[words - 1] = if let (Some(last), Some(place)) = (line.last_chunk(), end.last_chunk_mut()) {
-            *place = *last;
-            // Marks of the bytes that were there before go out at the bottom, all of them if none is left.
-            (mark(last) >> 1) >> (63 - over)
-        } else {
-            end.copy_from_slice(line);
-            self.bytes.first_chunk().map_or(0, mark) & ((1 << over) - 1)
-        };
-        self.marks[words] = 0;
-        self.words = words;
-        true
-    }
-
-    /// The eight bytes from `at` on; those behind the line may be anything.
-    #[inline]
-    pub fn eight(&self, at: usize) -> [u8; 8] {
-        let at = at % Room::MOST;
-        let mut eight = [0; 8];
-        eight.copy_from_slice(&self.bytes[at..at + 8]);
-        eight
-    }
-
-    /// The first blank or quote from `at` on.
-    #[inline]
-    pub fn next(&self, at: usize) -> Option<usize> {
-        let word = at / 64;
-        if word >= WORDS - 1 {
             return None;
         }
-        // Sixty-four bits from there on, whatever two words they lie in: which ones could not be predicted.
-        let both = u128::from(self.marks[word + 1]) << 64 | u128::from(self.marks[word]);
-        let bits = (both >> (at % 64)) as u64;
-        if bits != 0 { Some(at + bits.trailing_zeros() as usize) } else { self.further(word + 1) }
+        let (words, over) = (line.len() / 64 + 1, line.len() % 64);
+        for (chunk, word) in line.as_chunks().0.iter().zip(&mut self.marks) {
+            *word = marks(chunk);
+        }
+        let last = if let Some(last) = line.last_chunk() {
+            if let Some(end) = self.end.first_chunk_mut() {
+                *end = *last;
+            }
+            // Marks of the bytes that were there before go out at the bottom, all of them if none is left.
+            (marks(last) >> 1) >> (63 - over)
+        } else {
+            self.end[Room::END - line.len()..Room::END].copy_from_slice(line);
+            let mut first = [0; Room::END];
+            first[..line.len()].copy_from_slice(line);
+            marks(&first)
+        };
+        self.marks[words - 1] = last | 1 << over;
+        self.marks[words] = 0;
+        self.words = words;
+        Some(Marked { line, room: self })
+    }
+
+    /// The eight bytes that begin so many before the line's end.
+    #[cold]
+    fn last_eight(&self, before: usize) -> [u8; 8] {
+        let at = Room::END.wrapping_sub(before) % Room::END;
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&self.end[at..at + 8]);
+        eight
     }
 
     #[cold]
@@ -82,9 +79,35 @@ impl Room {
     }
 }
 
+impl Marked<'_> {
+    /// The eight bytes from `at` on; those behind the line may be anything.
+    #[inline]
+    pub fn eight(self, at: usize) -> [u8; 8] {
+        // A place in a line that is short enough needs one comparison.
+        let at = at % (32 * Room::MOST);
+        match self.line.get(at..at + 8).and_then(<[u8]>::first_chunk) {
+            Some(eight) => *eight,
+            None => self.room.last_eight(self.line.len().wrapping_sub(at)),
+        }
+    }
+
+    /// The first blank or quote from `at` on, or the line's end.
+    #[inline]
+    pub fn next(self, at: usize) -> Option<usize> {
+        let word = at / 64;
+        if word >= WORDS - 1 {
+            return None;
+        }
+        // Sixty-four bits from there on, whatever two words they lie in: which ones could not be predicted.
+        let (low, high, over) = (self.room.marks[word], self.room.marks[word + 1], at % 64);
+        let bits = low >> over | high << 1 << (63 - over);
+        if bits != 0 { Some(at + bits.trailing_zeros() as usize) } else { self.room.further(word + 1) }
+    }
+}
+
 /// A bit for each blank and each quote.
 #[inline]
-fn mark(bytes: &[u8; 64]) -> u64 {
+fn marks(bytes: &[u8; 64]) -> u64 {
     let mut bits = 0;
     for (number, sixteen) in bytes.as_chunks::<16>().0.iter().enumerate() {
         // The two differ in one bit.
@@ -105,13 +128,16 @@ mod tests {
         let bytes: Vec<u8> = (0..=255u8).cycle().take(2047).collect();
         for len in [2047, 900, 64, 0, 63, 65, 1000, 1] {
             let line = &bytes[..len];
-            assert!(room.take(line));
-            let found: Vec<usize> = std::iter::successors(room.next(0), |at| room.next(at + 1)).collect();
-            let expected: Vec<usize> =
-                line.iter().enumerate().filter(|(_, byte)| b" \"".contains(byte)).map(|(at, _)| at).collect();
+            let marked = room.mark(line).unwrap();
+            let found: Vec<usize> = std::iter::successors(marked.next(0), |at| marked.next(at + 1)).collect();
+            let is_mark = |at: &usize| line.get(*at).is_none_or(|byte| b" \"".contains(byte));
+            let expected: Vec<usize> = (0..=len).filter(is_mark).collect();
             assert_eq!(found, expected, "{len}");
-            assert!(len < 8 || (0..len - 7).all(|at| room.eight(at) == line[at..at + 8]));
+            for at in 0..len {
+                let behind = &line[at..len.min(at + 8)];
+                assert_eq!(marked.eight(at)[..behind.len()], *behind, "{len}, {at}");
+            }
         }
-        assert!(!room.take(&[b' '; 2048]));
+        assert!(room.mark(&[b' '; 2048]).is_none());
     }
 }
