@@ -3,10 +3,12 @@
 //! Formats fill the spans; `scan` reads them. A record borrows the line's bytes, so it never leaves
 //! the block that it was read from; `Kept` is the copy that does.
 
+mod frame;
 mod room;
 
 use std::borrow::Cow;
 
+pub use frame::{Frame, scalar};
 pub use room::{Marked, Room};
 use serde::{Deserialize, Serialize};
 
@@ -103,14 +105,11 @@ pub struct Spans {
     pub strange: bool,
     /// Whether there is anything in the extra slots.
     extra: bool,
-    /// The keys of the JSON object that was read last, by their numbers: most objects have the same in the same order.
-    pub keys: [u8; KEYS],
-    /// Where the separators of a line of text are found.
+    /// Where the marks of a line are.
     pub room: Option<Box<Room>>,
+    /// The JSON object that was read last.
+    pub frame: Option<Box<Frame>>,
 }
-
-/// How many keys of an object are remembered for the next one.
-pub const KEYS: usize = 32;
 
 impl Default for Spans {
     fn default() -> Self {
@@ -120,8 +119,8 @@ impl Default for Spans {
             tolerated: false,
             strange: false,
             extra: false,
-            keys: [u8::MAX; KEYS],
             room: None,
+            frame: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use memchr::memchr2;
 
 use super::text::Plan;
 use crate::field::Field;
-use crate::record::{Span, Spans};
+use crate::record::{Span, Spans, scalar};
 
 /// How deep a nested value may be before the line counts as damaged.
 const DEPTH: usize = 64;
@@ -43,6 +43,10 @@ pub struct Keys {
     nests: Vec<Box<[u8]>>,
     /// The slots of values that a plan reads.
     mixed: Vec<(u8, Plan)>,
+    /// Another dictionary has another number.
+    number: u64,
+    /// Whether there are values that no field stands for.
+    extra: bool,
 }
 
 /// Byte offset at which the object stopped to fit.
@@ -72,6 +76,8 @@ impl Keys {
             let sets = shape.needed.iter().map(|set| set.iter().fold(0, |bits, key| bits | bit(key))).collect();
             compiled.needed.push(sets);
         }
+        compiled.extra = compiled.list.iter().any(|(_, slot)| usize::from(*slot) >= Field::COUNT);
+        compiled.number = compiled.hasher.hash_one((&compiled.list, &compiled.needed)) | 1;
         compiled
     }
 
@@ -93,26 +99,11 @@ impl Keys {
 
     /// Fills `spans` (which the caller has cleared) from one JSON object; gives the number of its format.
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
-        let (mut seen, mut number) = (0u128, 0);
-        Reader { line, at: 0 }.members(|key, span| {
-            // Envoy keeps one order of keys, so the key is nearly always the one that the last object had here.
-            let guess = spans
-                .keys
-                .get(number)
-                .copied()
-                .filter(|guess| self.list.get(*guess as usize).is_some_and(|(known, _)| **known == *key));
-            let found = guess.or_else(|| self.find(key));
-            if let Some(place) = spans.keys.get_mut(number) {
-                *place = found.unwrap_or(u8::MAX);
-            }
-            number += 1;
-            match found {
-                Some(found) => self.set(found, span, spans, &mut seen),
-                None => self.nested(line, span, key, 1, spans, &mut seen),
-            }
-        })?;
-        let fits = |sets: &Vec<u128>| sets.is_empty() || sets.iter().any(|set| seen & set == *set);
-        let format = self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true })?;
+        spans.has_extra(self.extra);
+        let Spans { slots, room, frame, .. } = spans;
+        let frame = frame.get_or_insert_default();
+        let format = frame.read(self.number, line, room.get_or_insert_default(), slots);
+        let format = if let Some(format) = format { format } else { self.read_anew(line, spans)? };
         for (slot, plan) in &self.mixed {
             mix(line, *slot, plan, spans);
         }
@@ -122,6 +113,29 @@ impl Keys {
             spans.set(Field::Method as u8, Span::NONE);
         }
         Ok(format)
+    }
+
+    /// The same of an object that is not built as the one before.
+    fn read_anew(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
+        spans.clear();
+        let mut frame = spans.frame.take().unwrap_or_default();
+        frame.begin();
+        let mut seen = 0u128;
+        let read = Reader { line, at: 0 }.members_within(|key, (from, to), span| {
+            let found = self.find(key);
+            frame.add(line, from, to, found.map(|found| self.list[found as usize].1));
+            match found {
+                Some(found) => self.set(found, span, spans, &mut seen),
+                None => self.nested(line, span, key, 1, spans, &mut seen),
+            }
+        });
+        let fits = |sets: &Vec<u128>| sets.is_empty() || sets.iter().any(|set| seen & set == *set);
+        let format = read.and_then(|()| self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true }));
+        if let Ok(format) = format {
+            frame.end(line, format, self.number);
+        }
+        spans.frame = Some(frame);
+        format
     }
 
     fn set(&self, number: u8, span: Span, spans: &mut Spans, seen: &mut u128) {
@@ -216,6 +230,11 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn members(&mut self, mut found: impl FnMut(&'a [u8], Span)) -> Result<(), Broken> {
+        self.members_within(|key, _, span| found(key, span))
+    }
+
+    /// The same, with where each value begins and ends, quotes included.
+    fn members_within(&mut self, mut found: impl FnMut(&'a [u8], (usize, usize), Span)) -> Result<(), Broken> {
         self.blanks();
         self.expect(b'{')?;
         self.blanks();
@@ -229,8 +248,9 @@ impl<'a> Reader<'a> {
             self.blanks();
             self.expect(b':')?;
             self.blanks();
+            let begin = self.at;
             let span = self.value()?;
-            found(&self.line[from..to], span);
+            found(&self.line[from..to], (begin, self.at), span);
             self.blanks();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -257,11 +277,9 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let from = self.at;
-                while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
-                    self.at += 1;
-                }
+                let rest = self.line.get(from..).unwrap_or_default();
+                self.at += scalar(rest).ok_or(self.broken())?;
                 match &self.line[from..self.at] {
-                    [] => Err(self.broken()),
                     b"null" => Ok(Span::NONE),
                     _ => Ok(Span::new(from, self.at)),
                 }
@@ -347,7 +365,7 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
     use crate::field::Field;
-    use crate::record::Record;
+    use crate::record::{Record, Room, SLOTS};
 
     fn keys() -> Keys {
         let keys = [
@@ -382,6 +400,46 @@ mod tests {
         keys().read(line, &mut spans).unwrap();
         let record = Record { line, spans: &spans };
         assert_eq!(record.text(Field::RequestId).as_deref(), Some(&b"aA"[..]));
+    }
+
+    /// Lines of every JSON format, and the same with pieces of JSON put anywhere, each read by what the line before left and anew.
+    #[test]
+    fn what_is_read_as_the_object_before_is_what_is_read_anew() {
+        let (mut again, mut all) = (0, 0);
+        let mut one = Spans::default();
+        for file in
+            crate::format::files().unwrap().into_iter().filter(|file| file.kind == crate::format::FileKind::Json)
+        {
+            let mut slots = crate::format::Slots::default();
+            let keys =
+                file.keys.iter().map(|(key, value)| (key.clone(), slots.of_value(key, value).unwrap())).collect();
+            let keys = Keys::new(&[Shape { keys, needed: file.needed.clone(), mixed: Vec::new() }]);
+            for sample in &file.sample {
+                let line = sample.line.as_bytes();
+                let pieces: [&[u8]; 12] =
+                    [b"", b" ", b"\"", b"\\", b"\\\"", b",", b"}", b"null", b"1e+05", b"-", b"{\"a\":1}", b"\"a\":1,"];
+                for (at, piece, cut) in (0..=line.len())
+                    .step_by(3)
+                    .flat_map(|at| pieces.iter().flat_map(move |piece| [0, 2].map(|cut| (at, *piece, cut))))
+                {
+                    let changed = [&line[..at], piece, &line[(at + cut).min(line.len())..]].concat();
+                    one.clear();
+                    keys.read(line, &mut one).unwrap();
+                    let framed = one.frame.clone().is_some_and(|frame| {
+                        frame.read(keys.number, &changed, &mut Room::default(), &mut [Span::NONE; SLOTS]).is_some()
+                    });
+                    (all, again) = (all + 1, again + u32::from(framed));
+                    let mut other = Spans::default();
+                    let expected = keys.read(&changed, &mut other);
+                    one.clear();
+                    let shown = String::from_utf8_lossy(&changed);
+                    assert_eq!(keys.read(&changed, &mut one), expected, "{}: {shown}", file.name);
+                    let marks = |spans: &Spans| (spans.slots, spans.strange, spans.doubtful);
+                    assert!(expected.is_err() || marks(&one) == marks(&other), "{}: {shown}", file.name);
+                }
+            }
+        }
+        assert!(again > all / 5 && again < all, "{again} of {all}");
     }
 
     #[test]

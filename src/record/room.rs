@@ -1,4 +1,4 @@
-//! `Room`: where the blanks and quotes of a line are, and its end, found for the whole line at once.
+//! `Room`: where what divides the values of a line is, found for the whole line at once.
 
 use wide::i8x16;
 
@@ -22,7 +22,7 @@ impl Default for Room {
     }
 }
 
-/// A line whose blanks and quotes are marked.
+/// A line with a mark on what divides its values, and at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Marked<'r> {
     line: &'r [u8],
@@ -35,9 +35,23 @@ impl Room {
     /// So many bytes at its end are kept. A power of two.
     const END: usize = 64;
 
-    /// Marks a line, unless it is too long.
+    /// Marks blanks and quotes, unless the line is too long.
     #[inline]
     pub fn mark<'r>(&'r mut self, line: &'r [u8]) -> Option<Marked<'r>> {
+        // The two differ in one bit.
+        self.mark_by(line, |bytes| (bytes & i8x16::splat(!2)).simd_eq(i8x16::splat(b' '.cast_signed())))
+    }
+
+    /// Marks the quotes and backslashes of JSON, unless the line is too long.
+    #[inline]
+    pub fn mark_strings<'r>(&'r mut self, line: &'r [u8]) -> Option<Marked<'r>> {
+        let is = |bytes: i8x16, byte: u8| bytes.simd_eq(i8x16::splat(byte.cast_signed()));
+        self.mark_by(line, |bytes| is(bytes, b'"') | is(bytes, b'\\'))
+    }
+
+    #[inline]
+    fn mark_by<'r>(&'r mut self, line: &'r [u8], is: impl Fn(i8x16) -> i8x16) -> Option<Marked<'r>> {
+        let marks = |bytes: &[u8; 64]| marks(bytes, &is);
         if line.len() >= Room::MOST {
             return None;
         }
@@ -91,7 +105,19 @@ impl Marked<'_> {
         }
     }
 
-    /// The first blank or quote from `at` on, or the line's end.
+    /// Where the string ends whose inside begins at `at`, and whether it holds escapes; in a line of which strings are marked.
+    #[inline]
+    pub fn string_end(self, at: usize) -> Option<(usize, bool)> {
+        let mut end = self.next(at)?;
+        let mut escaped = false;
+        while *self.line.get(end)? == b'\\' {
+            escaped = true;
+            end = self.next(end + 2)?;
+        }
+        Some((end, escaped))
+    }
+
+    /// The first mark from `at` on, which may be that of the line's end.
     #[inline]
     pub fn next(self, at: usize) -> Option<usize> {
         let word = at / 64;
@@ -105,14 +131,12 @@ impl Marked<'_> {
     }
 }
 
-/// A bit for each blank and each quote.
+/// A bit for each byte that `is`.
 #[inline]
-fn marks(bytes: &[u8; 64]) -> u64 {
+fn marks(bytes: &[u8; 64], is: impl Fn(i8x16) -> i8x16) -> u64 {
     let mut bits = 0;
     for (number, sixteen) in bytes.as_chunks::<16>().0.iter().enumerate() {
-        // The two differ in one bit.
-        let either = i8x16::from(sixteen.map(u8::cast_signed)) & i8x16::splat(!2);
-        let found = either.simd_eq(i8x16::splat(b' '.cast_signed())).to_bitmask();
+        let found = is(i8x16::from(sixteen.map(u8::cast_signed))).to_bitmask();
         bits |= u64::from(found as u16) << (number * 16);
     }
     bits
