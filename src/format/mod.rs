@@ -313,6 +313,11 @@ impl Format {
         matches!(&self.reader, Reader::Text(plans) if plans[0].lead().first() == Some(&b'{'))
     }
 
+    /// Whether a line begins as all of its lines do, if it is a format of text.
+    fn leads(&self, line: &[u8]) -> bool {
+        matches!(&self.reader, Reader::Text(plans) if line.starts_with(plans[0].lead()))
+    }
+
     fn is_json(&self) -> bool {
         matches!(self.reader, Reader::Json(..))
     }
@@ -448,7 +453,8 @@ impl Formats {
             return Ok(());
         }
         if line.first() == Some(&b'{') {
-            if let Some(number) = self.braced.iter().find(|number| try_one(**number, spans)) {
+            let mut braced = self.braced.iter().filter(|number| self.list[**number].leads(line));
+            if let Some(number) = braced.find(|number| try_one(**number, spans)) {
                 *hint = *number;
                 return Ok(());
             }

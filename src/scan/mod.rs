@@ -309,7 +309,7 @@ impl<'f> Scanner<'f> {
         let mut ends = Ends::read(&record, &mut self.addresses, &mut self.known.names);
         let told = ambient::read(&record, &wrapped, &mut ends, &mut self.known.names);
         let wrapped = told.as_ref().map_or(wrapped, |told| told.wrapped);
-        let bytes = [Field::BytesReceived, Field::BytesSent].map(number);
+        let bytes = [number(Field::BytesReceived), number(Field::BytesSent)];
         let said = Said { wrapped: &wrapped, source: self.source, ends: &ends, bytes, told: told.as_ref() };
         let (way, mark) = &mut self.ways[self.unnumbered];
         way::fill(way, &record, &said, &mut self.usual, &mut self.known.names);
