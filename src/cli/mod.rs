@@ -70,7 +70,7 @@ struct Arguments {
 
     /// Memory for connections of which one side was read, in MiB: past it the oldest are closed without the other side, and
     /// the report says how many. The rest of the program takes 40 to 120, by the size of the mesh
-    #[arg(long, default_value_t = 144, value_name = "MIB")]
+    #[arg(long, default_value_t = 168, value_name = "MIB")]
     memory: usize,
 }
 

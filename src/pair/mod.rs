@@ -8,6 +8,7 @@
 //! whatever the order of its lines, and memory does not grow with the input as long as time moves on.
 
 mod late;
+mod pieces;
 mod resolve;
 mod store;
 

@@ -1,4 +1,4 @@
-//! `Store`: legs in groups, each group a list through one table, so that a leg costs no allocation.
+//! `Store`: legs in groups, each group a list through the same pieces, so that a leg costs no allocation.
 
 use std::hash::BuildHasher;
 
@@ -6,14 +6,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::pieces::{Node, Pieces, Place};
 use crate::field::value::Micros;
 use crate::leg::Leg;
-
-#[derive(Clone, Copy, Debug)]
-struct Node {
-    leg: Leg,
-    next: u32,
-}
 
 /// What can be told of a group without looking at its legs.
 #[derive(Clone, Copy, Debug)]
@@ -21,16 +16,16 @@ pub(super) struct Group {
     pub(super) key: u64,
     /// The latest end of its legs.
     pub(super) end: Micros,
-    head: u32,
+    /// Where the last of them lies.
+    last: Place,
     pub(super) count: u32,
 }
 
-const NIL: u32 = u32::MAX;
+/// About how many bytes a leg takes that waits: its place and the quarter of one that may be empty, its group in a list that grows by
+/// doubling, and the group's number in a table.
+pub(super) const LEG: usize = size_of::<Node>() * 5 / 4 + 2 * size_of::<Group>();
 
-/// About how many bytes a leg takes that waits: its place, its group in a list that grows by doubling, and the group's number in a table.
-pub(super) const LEG: usize = size_of::<Node>() + 2 * size_of::<Group>();
-
-/// Legs in groups, each group a list through one table.
+/// Legs in groups.
 ///
 /// A partner comes soon, so what is asked for lies among the last groups and legs. Only the table of numbers is gone to at
 /// random: it is small enough for a core's cache.
@@ -41,13 +36,12 @@ pub(super) struct Store {
     /// Their numbers, by their keys.
     table: HashTable<u32>,
     hasher: RandomState,
-    nodes: Vec<Node>,
-    free: Vec<u32>,
+    legs: Pieces,
 }
 
 impl Store {
     pub(super) fn len(&self) -> usize {
-        self.nodes.len() - self.free.len()
+        self.legs.len()
     }
 
     /// Whether a group has legs.
@@ -57,7 +51,7 @@ impl Store {
 
     /// Puts a leg into its group.
     pub(super) fn insert(&mut self, key: u64, leg: &Leg) {
-        let Store { groups, table, hasher, nodes, free } = self;
+        let Store { groups, table, hasher, legs } = self;
         let hash = hasher.hash_one(key);
         let is_it = |number: &u32| groups[*number as usize].key == key;
         let number = match table.entry(hash, is_it, |number| hasher.hash_one(groups[*number as usize].key)) {
@@ -65,21 +59,14 @@ impl Store {
             Entry::Vacant(place) => {
                 let number = groups.len() as u32;
                 place.insert(number);
-                groups.push(Group { key, end: leg.end(), head: NIL, count: 0 });
+                groups.push(Group { key, end: leg.end(), last: 0, count: 0 });
                 number
             }
         };
         let group = &mut groups[number as usize];
-        let node = Node { leg: *leg, next: group.head };
+        group.last = legs.push(Node { leg: *leg, before: group.last });
         group.count += 1;
         group.end = group.end.max(leg.end());
-        group.head = if let Some(place) = free.pop() {
-            nodes[place as usize] = node;
-            place
-        } else {
-            nodes.push(node);
-            nodes.len() as u32 - 1
-        };
     }
 
     /// Puts legs into their group.
@@ -113,8 +100,7 @@ impl Store {
         for groups in groups.chunks(SIDE_BY_SIDE) {
             legs.clear();
             for group in groups {
-                list(&self.nodes, group.head, &mut legs);
-                vacate(&self.nodes, group.head, &mut self.free);
+                take_out(&mut self.legs, group, &mut legs);
             }
             let mut rest = &legs[..];
             for group in groups {
@@ -123,6 +109,7 @@ impl Store {
                 rest = behind;
             }
         }
+        self.close_up();
     }
 
     /// Hands the legs of each group that is `ripe` to `close`; those for which it says so leave the store.
@@ -130,12 +117,28 @@ impl Store {
         let mut legs = Vec::new();
         for group in self.ripe(ripe) {
             legs.clear();
-            list(&self.nodes, group.head, &mut legs);
-            vacate(&self.nodes, group.head, &mut self.free);
+            take_out(&mut self.legs, &group, &mut legs);
             if !close(&legs) {
                 self.extend(group.key, &legs);
             }
         }
+        self.close_up();
+    }
+
+    /// Puts the legs together if a few that stay for long hold much room. No group may have been taken out whose legs were not given.
+    fn close_up(&mut self) {
+        if self.legs.is_dense() {
+            return;
+        }
+        let (mut all, mut own) = (Pieces::default(), Vec::new());
+        for group in &mut self.groups {
+            own.clear();
+            take_out(&mut self.legs, group, &mut own);
+            for leg in own.iter().rev() {
+                group.last = all.push(Node { leg: *leg, before: group.last });
+            }
+        }
+        self.legs = all;
     }
 
     /// The end that half of the legs lie before; the earliest time there is, if there are none.
@@ -146,20 +149,13 @@ impl Store {
     }
 }
 
-fn list(nodes: &[Node], head: u32, legs: &mut Vec<Leg>) {
-    let mut place = head;
-    while place != NIL {
-        let node = &nodes[place as usize];
-        legs.push(node.leg);
-        place = node.next;
-    }
-}
-
-fn vacate(nodes: &[Node], head: u32, free: &mut Vec<u32>) {
-    let mut place = head;
-    while place != NIL {
-        free.push(place);
-        place = nodes[place as usize].next;
+/// Takes the legs of a group out, the last first.
+fn take_out(from: &mut Pieces, group: &Group, legs: &mut Vec<Leg>) {
+    let mut place = group.last;
+    for _ in 0..group.count {
+        let Node { leg, before } = from.take(place);
+        legs.push(leg);
+        place = before;
     }
 }
 

@@ -293,7 +293,7 @@ fn where_memory_is_short_the_oldest_legs_are_given_up_and_counted() {
 #[test]
 fn memory_is_shared_by_legs() {
     // What the command line's default comes to.
-    let usual = Options::within(144 << 20);
+    let usual = Options::within(168 << 20);
     assert_eq!((usual.hold, usual.most), (Options::default().hold, Options::default().most));
     assert_eq!(Options::within(usize::MAX).hold, usual.hold);
     let tight = Options::within(2 << 20);
