@@ -107,8 +107,8 @@ pub struct Spans {
     extra: bool,
     /// Where the marks of a line are.
     pub room: Option<Box<Room>>,
-    /// The JSON object that was read last.
-    pub frame: Option<Box<Frame>>,
+    /// The JSON object that was read last, and one that is being read.
+    pub frames: Option<Box<[Frame; 2]>>,
 }
 
 impl Default for Spans {
@@ -120,7 +120,7 @@ impl Default for Spans {
             strange: false,
             extra: false,
             room: None,
-            frame: None,
+            frames: None,
         }
     }
 }

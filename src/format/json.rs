@@ -100,9 +100,9 @@ impl Keys {
     /// Fills `spans` (which the caller has cleared) from one JSON object; gives the number of its format.
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
         spans.has_extra(self.extra);
-        let Spans { slots, room, frame, .. } = spans;
-        let frame = frame.get_or_insert_default();
-        let format = frame.read(self.number, line, room.get_or_insert_default(), slots);
+        let Spans { slots, room, frames, .. } = spans;
+        let [last, _] = &mut **frames.get_or_insert_default();
+        let format = last.read(self.number, line, room.get_or_insert_default(), slots);
         let format = if let Some(format) = format { format } else { self.read_anew(line, spans)? };
         for (slot, plan) in &self.mixed {
             mix(line, *slot, plan, spans);
@@ -118,7 +118,8 @@ impl Keys {
     /// The same of an object that is not built as the one before.
     fn read_anew(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
         spans.clear();
-        let mut frame = spans.frame.take().unwrap_or_default();
+        let mut frames = spans.frames.take().unwrap_or_default();
+        let [last, frame] = &mut *frames;
         frame.begin();
         let mut seen = 0u128;
         let read = Reader { line, at: 0 }.members_within(|key, (from, to), span| {
@@ -133,8 +134,9 @@ impl Keys {
         let format = read.and_then(|()| self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true }));
         if let Ok(format) = format {
             frame.end(line, format, self.number);
+            std::mem::swap(last, frame);
         }
-        spans.frame = Some(frame);
+        spans.frames = Some(frames);
         format
     }
 
@@ -425,8 +427,8 @@ mod tests {
                     let changed = [&line[..at], piece, &line[(at + cut).min(line.len())..]].concat();
                     one.clear();
                     keys.read(line, &mut one).unwrap();
-                    let framed = one.frame.clone().is_some_and(|frame| {
-                        frame.read(keys.number, &changed, &mut Room::default(), &mut [Span::NONE; SLOTS]).is_some()
+                    let framed = one.frames.clone().is_some_and(|frames| {
+                        frames[0].read(keys.number, &changed, &mut Room::default(), &mut [Span::NONE; SLOTS]).is_some()
                     });
                     (all, again) = (all + 1, again + u32::from(framed));
                     let mut other = Spans::default();

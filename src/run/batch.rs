@@ -18,7 +18,7 @@ use crate::source::expand::Expanded;
 use crate::source::lines::Lines;
 
 /// Blocks in flight at a time. Fixed, so that the choice of blocks does not depend on the number of cores.
-const WAVE: usize = 8;
+const WAVE: usize = 16;
 /// The largest block, and the smallest where there are many sources. A block and what is made of it fit a core's
 /// cache, and leave room there for what legs are paired and counted in: 4 MiB took a tenth more time.
 const BLOCK: usize = 128 << 10;
