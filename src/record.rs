@@ -107,8 +107,8 @@ pub struct Spans {
     extra: bool,
     /// Where the marks of a line are.
     pub room: Option<Box<Room>>,
-    /// The JSON object that was read last, and one that is being read.
-    pub frames: Option<Box<[Frame; 2]>>,
+    /// The JSON objects that were read last, the latest first, one of each build.
+    pub frames: Vec<Frame>,
 }
 
 impl Default for Spans {
@@ -120,7 +120,7 @@ impl Default for Spans {
             strange: false,
             extra: false,
             room: None,
-            frames: None,
+            frames: Vec::new(),
         }
     }
 }

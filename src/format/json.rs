@@ -17,6 +17,8 @@ use crate::record::{Span, Spans, scalar};
 
 /// How deep a nested value may be before the line counts as damaged.
 const DEPTH: usize = 64;
+/// How many builds of objects are known at a time: proxies of several releases write into one stream.
+const FRAMES: usize = 4;
 /// How deep keys may lead into nested objects.
 const NESTED: usize = 4;
 
@@ -100,10 +102,8 @@ impl Keys {
     /// Fills `spans` (which the caller has cleared) from one JSON object; gives the number of its format.
     pub fn read(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
         spans.has_extra(self.extra);
-        let Spans { slots, room, frames, .. } = spans;
-        let [last, _] = &mut **frames.get_or_insert_default();
-        let format = last.read(self.number, line, room.get_or_insert_default(), slots);
-        let format = if let Some(format) = format { format } else { self.read_anew(line, spans)? };
+        let format =
+            if let Some(format) = self.read_again(line, spans) { format } else { self.read_anew(line, spans)? };
         for (slot, plan) in &self.mixed {
             mix(line, *slot, plan, spans);
         }
@@ -115,11 +115,25 @@ impl Keys {
         Ok(format)
     }
 
-    /// The same of an object that is not built as the one before.
+    /// The same of an object that is built as one of the last. If it is not, some slots may be set.
+    fn read_again(&self, line: &[u8], spans: &mut Spans) -> Option<usize> {
+        let Spans { slots, room, frames, .. } = spans;
+        let marked = room.get_or_insert_default().mark_strings(line)?;
+        for number in 0..frames.len() {
+            if let Some(format) = frames[number].read(self.number, line, marked, slots) {
+                frames.swap(0, number);
+                return Some(format);
+            }
+            slots.fill(Span::NONE);
+        }
+        None
+    }
+
+    /// The same of an object that is not.
     fn read_anew(&self, line: &[u8], spans: &mut Spans) -> Result<usize, Broken> {
         spans.clear();
-        let mut frames = spans.frames.take().unwrap_or_default();
-        let [last, frame] = &mut *frames;
+        let all = spans.frames.len() == FRAMES;
+        let mut frame = spans.frames.pop_if(|last| all || last.is_free()).unwrap_or_default();
         frame.begin();
         let mut seen = 0u128;
         let read = Reader { line, at: 0 }.members_within(|key, (from, to), span| {
@@ -134,9 +148,9 @@ impl Keys {
         let format = read.and_then(|()| self.needed.iter().position(fits).ok_or(Broken { at: 0, foreign: true }));
         if let Ok(format) = format {
             frame.end(line, format, self.number);
-            std::mem::swap(last, frame);
         }
-        spans.frames = Some(frames);
+        let place = if frame.is_free() { spans.frames.len() } else { 0 };
+        spans.frames.insert(place, frame);
         format
     }
 
@@ -427,8 +441,9 @@ mod tests {
                     let changed = [&line[..at], piece, &line[(at + cut).min(line.len())..]].concat();
                     one.clear();
                     keys.read(line, &mut one).unwrap();
-                    let framed = one.frames.clone().is_some_and(|frames| {
-                        frames[0].read(keys.number, &changed, &mut Room::default(), &mut [Span::NONE; SLOTS]).is_some()
+                    let mut room = Room::default();
+                    let framed = room.mark_strings(&changed).is_some_and(|marked| {
+                        one.frames[0].read(keys.number, &changed, marked, &mut [Span::NONE; SLOTS]).is_some()
                     });
                     (all, again) = (all + 1, again + u32::from(framed));
                     let mut other = Spans::default();

@@ -1,28 +1,28 @@
-//! `Frame`: what stood between the values of the JSON object that was read last. Most objects have the same keys in the same
-//! order: then a line needs to be compared with it only, and its values lie in between.
+//! `Frame`: what stood between the values of a JSON object that was read. Most objects have the same keys in the same order: then
+//! a line needs to be compared with it only, and its values lie in between.
 
-use super::room::Room;
+use super::room::{Marked, Room};
 use super::{SLOTS, Span};
 
 /// The text between an object's values, from its first bracket to its last, and whose values they are.
 #[derive(Clone, Debug, Default)]
 pub struct Frame {
-    /// The dictionary by which it was read, as a number; 0 if there was no such object.
+    /// The dictionary by which it was read, as a number; 0 if no other object can be read so.
     dictionary: u64,
     /// The number of the object's format there.
     format: usize,
     text: Vec<u8>,
     /// Of each value where the text before it ends, and its slot, if it has one.
     values: Vec<(usize, Option<u8>)>,
-    /// While an object is read: where its last value ended.
+    /// While an object is read: where its last value ended, and whether one of them is an object or a list.
     at: usize,
+    nested: bool,
 }
 
 impl Frame {
     /// Begins with another object.
     pub fn begin(&mut self) {
-        self.dictionary = 0;
-        self.at = 0;
+        (self.dictionary, self.at, self.nested) = (0, 0, false);
         self.text.clear();
         self.values.clear();
     }
@@ -31,22 +31,30 @@ impl Frame {
     pub fn add(&mut self, line: &[u8], from: usize, to: usize, slot: Option<u8>) {
         self.text.extend_from_slice(line.get(self.at..from).unwrap_or_default());
         self.values.push((self.text.len(), slot));
+        self.nested |= matches!(line.get(from), Some(b'{' | b'['));
         self.at = to;
     }
 
     /// The object ends with its line, and was of this format of this dictionary.
     pub fn end(&mut self, line: &[u8], format: usize, dictionary: u64) {
         self.text.extend_from_slice(line.get(self.at..).unwrap_or_default());
-        (self.format, self.dictionary) = (format, dictionary);
+        self.format = format;
+        if !self.nested && line.len() < Room::MOST {
+            self.dictionary = dictionary;
+        }
+    }
+
+    /// Whether no object can be read by it.
+    pub fn is_free(&self) -> bool {
+        self.dictionary == 0
     }
 
     /// Reads an object with the same text between its values; gives its format. `None` if it has another one, or values that are
-    /// objects or lists: then some slots may be set.
-    pub fn read(&self, dictionary: u64, line: &[u8], room: &mut Room, slots: &mut [Span; SLOTS]) -> Option<usize> {
+    /// objects or lists: then some slots may be set. Strings are marked in the line.
+    pub fn read(&self, dictionary: u64, line: &[u8], marked: Marked<'_>, slots: &mut [Span; SLOTS]) -> Option<usize> {
         if self.dictionary != dictionary {
             return None;
         }
-        let marked = room.mark_strings(line)?;
         let (mut at, mut from) = (0, 0);
         for (to, slot) in &self.values {
             let before = &self.text[from..*to];

@@ -31,7 +31,7 @@ pub struct Marked<'r> {
 
 impl Room {
     /// A line must be shorter than that.
-    const MOST: usize = 2048;
+    pub(super) const MOST: usize = 2048;
     /// So many bytes at its end are kept. A power of two.
     const END: usize = 64;
 
