@@ -1,5 +1,8 @@
 //! How fast each format reads: `cargo bench --bench read`. Lines are the samples of the grammar files, over and over;
 //! all fields are found and those that a run needs are made numbers. JSON also through a tree, for comparison.
+//!
+//! How fast a log is read, without pairs and report: `cargo bench --bench read -- LOG`. Its bytes come out of the page cache
+//! each time; one thread.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,12 +12,17 @@
     reason = "a program that measures"
 )]
 
+use std::fs::File;
 use std::hint::black_box;
 use std::time::Instant;
 
+use logscan::envelope;
 use logscan::field::Field;
 use logscan::format::{self, Formats};
 use logscan::record::{Record, Spans};
+use logscan::scan::{Options, Scanned, Scanner};
+use logscan::source::SourceId;
+use logscan::source::block::{Block, Blocks};
 
 /// How much is read for one measurement.
 const BYTES: usize = 32 << 20;
@@ -60,8 +68,58 @@ fn measure(lines: &[&str], mut read: impl FnMut(&str) -> u64) -> (f64, usize, us
     (times[RUNS / 2], rounds * bytes, rounds * lines.len())
 }
 
+/// Median seconds of a pass over a log.
+fn pass(log: &str, mut each: impl FnMut(&Block)) -> f64 {
+    let mut times: Vec<f64> = (0..RUNS)
+        .map(|_| {
+            let started = Instant::now();
+            let mut blocks = Blocks::new(File::open(log).unwrap(), SourceId(0), 128 << 10);
+            let mut spare = Vec::new();
+            while let Some(block) = blocks.next(spare).unwrap() {
+                each(&block);
+                spare = block.bytes;
+            }
+            started.elapsed().as_secs_f64()
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times[RUNS / 2]
+}
+
+/// How long a log takes: cut into blocks, all fields found, all of them made values.
+fn log(formats: &Formats, log: &str) {
+    let bytes = std::fs::metadata(log).unwrap().len() as f64;
+    let row = |what: &str, time: f64| println!("| {what} | {time:.3} | {:.0} |", bytes / time / 1e6);
+    println!("| {log} | s | MB/s |\n|---|---:|---:|");
+    row("lines counted", pass(log, |block| _ = black_box(block)));
+    let (mut hint, mut spans) = (0, Spans::default());
+    let found = pass(log, |block| {
+        let mut from = 0;
+        for end in memchr::memchr_iter(b'\n', &block.bytes) {
+            let line = &block.bytes[from..end];
+            from = end + 1;
+            if let Some(start) = envelope::access_start(line) {
+                _ = black_box(formats.read(&line[start..], &mut hint, &mut spans));
+            }
+        }
+    });
+    row("fields found", found);
+    let mut scanner = Scanner::new(formats, Options::default(), 0);
+    let mut legs = Scanned::default();
+    row(
+        "times, numbers, addresses, flags and names as values",
+        pass(log, |block| {
+            legs = black_box(scanner.scan(block, std::mem::take(&mut legs)));
+        }),
+    );
+}
+
 fn main() {
     let formats = Formats::built_in().unwrap();
+    // Cargo adds an option of its own.
+    if let Some(path) = std::env::args().skip(1).find(|argument| argument != "--bench") {
+        return log(&formats, &path);
+    }
     println!("| format | bytes a line | ns a line | MB/s |\n|---|---:|---:|---:|");
     let row = |name: &str, (time, bytes, lines): (f64, usize, usize)| {
         println!(
