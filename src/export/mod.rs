@@ -65,7 +65,7 @@ struct Open {
 }
 
 enum Target {
-    One(Output),
+    One(Box<Output>),
     Parts(Box<Partitions>),
 }
 
@@ -88,7 +88,7 @@ impl Open {
     fn new(wish: Wish, parting: Option<Parting>) -> io::Result<Open> {
         let Wish { selection, filter, to, form, csv_safe, .. } = wish;
         let to = match parting {
-            None => Target::One(Output::create(&selection, to, form, csv_safe)?),
+            None => Target::One(Box::new(Output::create(&selection, to, form, csv_safe)?)),
             Some(parting) => Target::Parts(Box::new(Partitions::create(parting, &to, form, csv_safe)?)),
         };
         Ok(Open { batch: selection.batch(), selection, filter, to })

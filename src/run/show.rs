@@ -11,7 +11,7 @@ use crate::cluster::Cluster;
 use crate::format::Formats;
 use crate::ledger::Ledger;
 use crate::leg::{Leg, Protocol, Side};
-use crate::names::{Sym, workload};
+use crate::names::Sym;
 use crate::pair::{self, Connection};
 use crate::record::{Kept, Spans};
 use crate::replay::{Prediction, Replayed};
@@ -241,7 +241,6 @@ impl Learned<'_> {
             pod: names.get(line.pod),
             container: names.get(line.container),
             node: names.get(line.node),
-            workload: workload(names.get(line.pod)),
             arrived: line.arrived,
             apart: Apart::default(),
         }

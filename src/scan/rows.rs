@@ -58,7 +58,6 @@ impl Scanner<'_> {
             pod: names.get(wrapped.pod),
             container: names.get(wrapped.container),
             node: names.get(wrapped.node),
-            workload: names.get(wrapped.workload),
             arrived: wrapped.arrived,
             apart: Apart::default(),
         };

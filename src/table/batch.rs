@@ -24,7 +24,7 @@ struct Column {
 }
 
 /// After so many rows it is looked at which texts repeat.
-const LOOKS: usize = 1024;
+const LOOKS: usize = 512;
 
 /// Rows of a table.
 #[derive(Clone, Debug, Default)]
@@ -95,10 +95,37 @@ impl Column {
     /// Lets texts go without numbers where these are of no use.
     fn spread(&mut self) {
         if let Values::Text(texts) = &mut self.values
-            && texts.are_scattered()
+            && texts.are_scattered(&self.there)
         {
             *texts = texts.spread(&self.there);
         }
+    }
+
+    /// Adds a value behind `rows` rows.
+    fn put(&mut self, cell: Cell<'_>, rows: usize) {
+        self.fill(rows);
+        match (&mut self.values, cell) {
+            (Values::Text(texts), Cell::Text(value)) => texts.push(&value),
+            (Values::Number(numbers), Cell::Number(number)) => numbers.push(number),
+            (Values::Number(numbers), Cell::Time(at)) => numbers.push(at.0),
+            (Values::Truth(truths), Cell::Truth(truth)) => truths.push(truth),
+            _ => return,
+        }
+        self.there.push(true);
+    }
+
+    /// Adds the value of another row behind `rows` rows.
+    fn repeat(&mut self, row: usize, rows: usize) {
+        if !self.there.get(row).copied().unwrap_or_default() {
+            return;
+        }
+        self.fill(rows);
+        match &mut self.values {
+            Values::Text(texts) => texts.repeat(row),
+            Values::Number(numbers) => numbers.push(numbers[row]),
+            Values::Truth(truths) => truths.push(truths[row]),
+        }
+        self.there.push(true);
     }
 
     /// About how many bytes of memory it takes.
@@ -129,20 +156,25 @@ impl Batch {
     }
 
     /// Sets the cell of a column in the next row. A cell of another kind than the column's is absent.
+    #[inline]
     pub(super) fn put(&mut self, column: usize, cell: Cell<'_>) {
-        let column = &mut self.columns[column];
-        if matches!(cell, Cell::Absent) {
+        if !matches!(cell, Cell::Absent) {
+            self.columns[column].put(cell, self.rows);
+        }
+    }
+
+    /// Sets the cell of a column in the next row, which follows from that of another column there; `cell` is asked for it if no row
+    /// before has it.
+    pub(super) fn follow<'c>(&mut self, column: usize, base: usize, cell: impl FnOnce() -> Cell<'c>) {
+        let Column { values, there } = &self.columns[base];
+        if there.len() <= self.rows {
             return;
         }
-        column.fill(self.rows);
-        match (&mut column.values, cell) {
-            (Values::Text(texts), Cell::Text(value)) => texts.push(&value),
-            (Values::Number(numbers), Cell::Number(number)) => numbers.push(number),
-            (Values::Number(numbers), Cell::Time(at)) => numbers.push(at.0),
-            (Values::Truth(truths), Cell::Truth(truth)) => truths.push(truth),
-            _ => return,
+        let before = if let Values::Text(texts) = values { texts.before() } else { None };
+        match before {
+            Some(row) => self.columns[column].repeat(row, self.rows),
+            None => self.put(column, cell()),
         }
-        column.there.push(true);
     }
 
     /// All columns have their cell.

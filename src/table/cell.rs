@@ -43,6 +43,17 @@ impl<'a> Cell<'a> {
         if text.is_empty() { Cell::Absent } else { Cell::Text(Cow::Borrowed(text)) }
     }
 
+    /// The same, which borrows nothing.
+    pub fn into_owned(self) -> Cell<'static> {
+        match self {
+            Cell::Absent => Cell::Absent,
+            Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+            Cell::Number(number) => Cell::Number(number),
+            Cell::Truth(truth) => Cell::Truth(truth),
+            Cell::Time(at) => Cell::Time(at),
+        }
+    }
+
     /// A count; what is past 2^63 is that.
     pub fn count(number: u64) -> Cell<'a> {
         Cell::Number(i64::try_from(number).unwrap_or(i64::MAX))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::leg::{LEG, columns as leg_columns};
+use super::leg::{LEG, bases as leg_bases, columns as leg_columns};
 use super::{Cell, Column, Kind, LegRow, Row, column};
 use crate::field::value::Micros;
 
@@ -198,6 +198,14 @@ pub(super) fn columns() -> Vec<Column> {
         })
     });
     own.chain(legs).collect()
+}
+
+/// Of every column the one from which its values follow, by their numbers.
+pub(super) fn bases() -> Vec<Option<usize>> {
+    let legs = [OWN.len(), OWN.len() + LEG.len()]
+        .into_iter()
+        .flat_map(|from| leg_bases().into_iter().map(move |base| base.map(|base| from + base)));
+    std::iter::repeat_n(None, OWN.len()).chain(legs).collect()
 }
 
 impl<'a> ConnectionRow<'a> {

@@ -12,6 +12,7 @@ use crate::field::flag::Flags;
 use crate::field::value::Micros;
 use crate::field::{self, Field};
 use crate::leg::Side;
+use crate::names::workload;
 use crate::record::Record;
 
 /// A leg with all that is known of it. Borrowed: its line goes with the block.
@@ -41,8 +42,6 @@ pub struct LegRow<'a> {
     pub container: &'a [u8],
     /// The machine.
     pub node: &'a [u8],
-    /// The workload of the pod.
-    pub workload: &'a [u8],
     /// When a collector got the line.
     pub arrived: Option<Micros>,
     /// What was taken apart.
@@ -54,17 +53,23 @@ pub struct LegRow<'a> {
 pub struct Apart<'a> {
     /// The line as text; nothing if it is not UTF-8.
     line: OnceCell<Option<&'a str>>,
-    /// The cluster's name.
-    cluster: OnceCell<Cluster<'a>>,
     /// The addresses, in the order of [`ADDRESSES`].
-    sockets: [OnceCell<Option<Socket<'a>>>; ADDRESSES.len()],
+    sockets: [OnceCell<Option<Socket>>; ADDRESSES.len()],
 }
 
 /// How a column gets its cell.
 #[derive(Clone, Copy)]
 pub(super) enum Reads {
-    /// A field, as it is.
-    Field(Field),
+    /// A field as text.
+    Text(Field),
+    /// A field that is a number.
+    Number(Field),
+    /// One that is 0 where it is absent.
+    Bytes(Field),
+    /// A field that is an instant.
+    Time(Field),
+    /// Response flags.
+    Flags(Field),
     /// One of the addresses, without its port.
     Ip(usize),
     /// The port of one of them.
@@ -104,7 +109,7 @@ const BEFORE: &[(Column, Reads)] = &[
     (column("pod", Kind::Text, "", "the proxy's pod", UNSAID, ENVELOPE), Reads::Other(|row| Cell::bytes(row.pod))),
     (
         column("workload", Kind::Text, "", "the pod's name without its random parts", "the pod is not known", "pod"),
-        Reads::Other(|row| Cell::bytes(row.workload)),
+        Reads::Other(|row| Cell::bytes(workload(row.pod))),
     ),
     (
         column("container", Kind::Text, "", "the container that wrote the line", UNSAID, ENVELOPE),
@@ -143,7 +148,7 @@ const BEHIND: &[(Column, Reads)] = &[
             "no cluster was chosen",
             "upstream_cluster",
         ),
-        Reads::Other(|row| named(row, |cluster| Cell::text(cluster.direction.name()))),
+        Reads::Other(|row| row.cluster(|cluster| Cell::text(cluster.direction.name()))),
     ),
     (
         column(
@@ -154,7 +159,7 @@ const BEHIND: &[(Column, Reads)] = &[
             "the name has none",
             "upstream_cluster",
         ),
-        Reads::Other(|row| named(row, |cluster| Cell::of(cluster.port, |port| Cell::Number(port.into())))),
+        Reads::Other(|row| row.cluster(|cluster| Cell::of(cluster.port, |port| Cell::Number(port.into())))),
     ),
     (
         column(
@@ -165,7 +170,7 @@ const BEHIND: &[(Column, Reads)] = &[
             "the name has none",
             "upstream_cluster",
         ),
-        Reads::Other(|row| named(row, |cluster| Cell::bytes(cluster.subset))),
+        Reads::Other(|row| row.cluster(|cluster| Cell::bytes(cluster.subset))),
     ),
     (
         column(
@@ -176,7 +181,7 @@ const BEHIND: &[(Column, Reads)] = &[
             "the name has none",
             "upstream_cluster",
         ),
-        Reads::Other(|row| named(row, |cluster| Cell::bytes(cluster.host))),
+        Reads::Other(|row| row.cluster(|cluster| Cell::bytes(cluster.host))),
     ),
     (
         column(
@@ -188,8 +193,9 @@ const BEHIND: &[(Column, Reads)] = &[
             "requested_server_name",
         ),
         Reads::Other(|row| {
-            let sni = row.record.plain(Field::RequestedServerName);
-            Cell::of(Cluster::of_sni(sni), |cluster| Cell::bytes(cluster.host))
+            row.part(Field::RequestedServerName, |sni| {
+                Cell::of(Cluster::of_sni(sni.as_bytes()), |cluster| Cell::bytes(cluster.host))
+            })
         }),
     ),
     (
@@ -252,7 +258,7 @@ const DOWNSTREAM_REMOTE: usize = 3;
 
 /// The columns, and how each gets its cell.
 pub(super) static LEG: std::sync::LazyLock<Vec<(Column, Reads)>> = std::sync::LazyLock::new(|| {
-    let fields = Field::ALL.iter().map(|field| (of_field(*field), Reads::Field(*field)));
+    let fields = Field::ALL.iter().map(|field| (of_field(*field), reads(*field)));
     let ends = ADDRESSES.iter().enumerate().flat_map(|(number, (field, [ip, port]))| {
         let (absent, source) = ("there is none, or it has none", field.key());
         let (address, of) = ("the address in it", "the port in it");
@@ -267,6 +273,30 @@ pub(super) static LEG: std::sync::LazyLock<Vec<(Column, Reads)>> = std::sync::La
 /// The columns of a leg.
 pub(super) fn columns() -> Vec<Column> {
     LEG.iter().map(|(column, _)| column.clone()).collect()
+}
+
+/// Of every column the one from whose values alone its own follow, by their numbers. Where that one is absent, it is as well.
+pub(super) fn bases() -> Vec<Option<usize>> {
+    let derived = ["workload", "cluster_direction", "cluster_port", "cluster_subset", "cluster_host", "sni_host"];
+    let is_derived = |(column, reads): &(Column, Reads)| {
+        matches!(reads, Reads::Ip(_) | Reads::Port(_)) || derived.contains(&&*column.name)
+    };
+    let base = |column: &Column| LEG.iter().position(|(base, _)| base.name == column.source);
+    LEG.iter().map(|entry| is_derived(entry).then(|| base(&entry.0)).flatten()).collect()
+}
+
+fn reads(field: Field) -> Reads {
+    match (field, field.kind()) {
+        (Field::StartTime, _) => Reads::Other(|row| Cell::time(row.start)),
+        (Field::BytesReceived | Field::BytesSent, _) => Reads::Bytes(field),
+        (Field::UpstreamCluster, _) => Reads::Other(|row| {
+            row.part(Field::UpstreamCluster, |name| Cell::text(name.strip_suffix(';').unwrap_or(name)))
+        }),
+        (_, field::Kind::Integer | field::Kind::Millis) => Reads::Number(field),
+        (_, field::Kind::Time) => Reads::Time(field),
+        (_, field::Kind::Flags) => Reads::Flags(field),
+        _ => Reads::Text(field),
+    }
 }
 
 fn of_field(field: Field) -> Column {
@@ -285,50 +315,60 @@ fn of_field(field: Field) -> Column {
 }
 
 impl Row for LegRow<'_> {
+    #[inline]
     fn cell(&self, column: usize) -> Cell<'_> {
+        let record = &self.record;
         match LEG[column].1 {
-            Reads::Field(field) => self.field(field),
-            Reads::Ip(number) => Cell::of(self.socket(number), |socket| Cell::text(socket.ip)),
-            Reads::Port(number) => Cell::of(self.socket(number), |socket| Cell::Number(socket.port.into())),
+            Reads::Text(field) => self.text(field),
+            Reads::Number(field) => Cell::of(record.integer(field), Cell::count),
+            Reads::Bytes(field) => Cell::count(record.integer(field).unwrap_or(0)),
+            Reads::Time(field) => Cell::of(record.time(field), Cell::time),
+            Reads::Flags(field) => Cell::cow(record.text(field).map(|text| Flags::short(&text).into())),
+            Reads::Ip(number) => self.socket(number, |text, socket| Cell::text(socket.ip(text))),
+            Reads::Port(number) => self.socket(number, |_, socket| Cell::Number(socket.port.into())),
             Reads::Other(read) => read(self),
         }
     }
 }
 
 impl LegRow<'_> {
-    fn field(&self, field: Field) -> Cell<'_> {
-        let record = &self.record;
-        match (field, field.kind()) {
-            (Field::StartTime, _) => Cell::time(self.start),
-            (Field::BytesReceived | Field::BytesSent, _) => Cell::count(record.integer(field).unwrap_or(0)),
-            // Most columns of most lines.
-            _ if record.spans.get(field).is_none() => Cell::Absent,
-            (_, field::Kind::Integer | field::Kind::Millis) => Cell::of(record.integer(field), Cell::count),
-            (_, field::Kind::Time) => Cell::of(record.time(field), Cell::time),
-            (_, field::Kind::Flags) => Cell::cow(record.text(field).map(|text| Flags::short(&text).into())),
-            (Field::UpstreamCluster, _) => match self.text(field) {
-                Cell::Text(Cow::Borrowed(text)) => Cell::text(text.strip_suffix(';').unwrap_or(text)),
-                Cell::Text(text) => Cell::Text(text.strip_suffix(';').unwrap_or(&text).to_owned().into()),
-                other => other,
-            },
-            _ => self.text(field),
-        }
+    /// A field as text.
+    #[inline]
+    fn text(&self, field: Field) -> Cell<'_> {
+        // Most columns of most lines.
+        if self.record.spans.get(field).is_none() { Cell::Absent } else { self.some(field) }
     }
 
-    /// A field as text. Whether a line is UTF-8 is looked at once, and not for each of its fields.
-    fn text(&self, field: Field) -> Cell<'_> {
+    /// A field that is there as text. Whether a line is UTF-8 is looked at once, and not for each of its fields.
+    fn some(&self, field: Field) -> Cell<'_> {
+        let span = self.record.spans.get(field);
         let line = self.apart.line.get_or_init(|| std::str::from_utf8(self.record.line).ok());
-        match line.and_then(|line| self.record.spans.get(field).text_of(line)) {
+        match line.and_then(|line| span.text_of(line)) {
             Some("-") => Cell::Absent,
             Some(text) => Cell::text(text),
             None => Cell::cow(self.record.text(field)),
         }
     }
 
-    /// One of the addresses.
-    fn socket(&self, number: usize) -> Option<&Socket<'_>> {
-        let read = || Socket::read(std::str::from_utf8(self.record.plain(ADDRESSES[number].0)).ok()?);
-        self.apart.sockets[number].get_or_init(read).as_ref()
+    /// A part of a field's text: nothing else may go into it, since rows that say the same have it from each other.
+    fn part(&self, field: Field, part: impl for<'t> FnOnce(&'t str) -> Cell<'t>) -> Cell<'_> {
+        match self.text(field) {
+            Cell::Text(Cow::Borrowed(text)) => part(text),
+            Cell::Text(text) => part(&text).into_owned(),
+            other => other,
+        }
+    }
+
+    fn cluster(&self, part: impl for<'t> FnOnce(&Cluster<'t>) -> Cell<'t>) -> Cell<'_> {
+        self.part(Field::UpstreamCluster, |name| part(&Cluster::read(name.as_bytes())))
+    }
+
+    /// Of one of the addresses, if it is one.
+    fn socket(&self, number: usize, part: impl for<'t> FnOnce(&'t str, &Socket) -> Cell<'t>) -> Cell<'_> {
+        self.part(ADDRESSES[number].0, |text| {
+            let socket = self.apart.sockets[number].get_or_init(|| Socket::read(text));
+            Cell::of(socket.as_ref(), |socket| part(text, socket))
+        })
     }
 
     /// The hash of the connection on the wire, which both legs know by the same two ends.
@@ -339,17 +379,14 @@ impl LegRow<'_> {
             Side::Unknown => return None,
         };
         let end = |number: usize| {
-            let text = std::str::from_utf8(self.record.plain(ADDRESSES[number].0)).ok()?;
-            self.socket(number)?.address(text)
+            let mut end = None;
+            self.socket(number, |text, socket| {
+                end = socket.address(text);
+                Cell::Absent
+            });
+            end
         };
         Some(community::id(end(client)?, end(server)?))
-    }
-}
-
-fn named<'r>(row: &'r LegRow<'_>, cell: impl FnOnce(&Cluster<'r>) -> Cell<'r>) -> Cell<'r> {
-    match row.record.plain(Field::UpstreamCluster) {
-        [] => Cell::Absent,
-        name => cell(row.apart.cluster.get_or_init(|| Cluster::read(name))),
     }
 }
 

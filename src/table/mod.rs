@@ -152,6 +152,17 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Of every column the one from which its values follow, by their numbers.
+    fn bases(self) -> Vec<Option<usize>> {
+        match self {
+            Table::Legs => leg::bases(),
+            Table::Connections => connection::bases(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// Some columns of a table, in the order in which they were asked for.
 #[derive(Clone, Debug)]
 pub struct Selection {
@@ -161,13 +172,15 @@ pub struct Selection {
     pub numbers: Vec<usize>,
     /// The columns.
     pub columns: Vec<Column>,
+    /// Of each of them the one before it from which its values follow, if that was asked for as well.
+    bases: Vec<Option<usize>>,
 }
 
 impl Selection {
     /// All columns.
     pub fn all(table: Table) -> Selection {
         let columns = table.columns();
-        Selection { table, numbers: (0..columns.len()).collect(), columns }
+        Selection::new(table, (0..columns.len()).collect(), columns)
     }
 
     /// These columns; the error is the name that the table does not have.
@@ -176,7 +189,17 @@ impl Selection {
         let find = |name: &String| columns.iter().position(|column| column.name == *name).ok_or_else(|| name.clone());
         let numbers = names.iter().map(find).collect::<Result<Vec<usize>, String>>()?;
         let columns = numbers.iter().map(|number| columns[*number].clone()).collect();
-        Ok(Selection { table, numbers, columns })
+        Ok(Selection::new(table, numbers, columns))
+    }
+
+    fn new(table: Table, numbers: Vec<usize>, columns: Vec<Column>) -> Selection {
+        let bases = table.bases();
+        let base = |(place, number): (usize, &usize)| {
+            let base = bases.get(*number).copied().flatten()?;
+            numbers[..place].iter().position(|number| *number == base)
+        };
+        let bases = numbers.iter().enumerate().map(base).collect();
+        Selection { table, numbers, columns, bases }
     }
 
     /// No rows of it yet.
@@ -194,8 +217,11 @@ pub trait Row {
 impl Batch {
     /// Adds a row's cells, of the selected columns.
     pub fn add(&mut self, selection: &Selection, row: &impl Row) {
-        for (place, number) in selection.numbers.iter().enumerate() {
-            self.put(place, row.cell(*number));
+        for (place, (number, base)) in selection.numbers.iter().zip(&selection.bases).enumerate() {
+            match base {
+                Some(base) => self.follow(place, *base, || row.cell(*number)),
+                None => self.put(place, row.cell(*number)),
+            }
         }
         self.end_row();
     }
