@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use polars::prelude::{DataType, Field, PlSmallStr, PolarsResult, Schema, TimeUnit, TimeZone};
-use polars_arrow::array::{Array, BooleanArray, DictionaryArray, PrimitiveArray, Utf8Array, new_null_array};
+use polars_arrow::array::{Array, BooleanArray, PrimitiveArray, Utf8Array, new_null_array};
 use polars_arrow::bitmap::Bitmap;
 use polars_arrow::datatypes::{ArrowDataType, TimeUnit as ArrowTimeUnit};
 
@@ -17,8 +17,6 @@ pub(super) struct Style {
     pub(super) times_as_text: bool,
     /// Text that a spreadsheet would take for a formula gets an apostrophe.
     pub(super) disarmed: bool,
-    /// Texts that repeat go by number, as a dictionary.
-    pub(super) by_number: bool,
 }
 
 /// Polars' schema of some columns.
@@ -61,7 +59,7 @@ pub(super) fn array(
     let validity = there.contains(&false).then(|| there.iter().copied().collect());
     Ok(match values {
         Values::Text(texts) if style.disarmed => strings(&texts.map(disarmed).spread(there), validity)?,
-        Values::Text(texts) if style.by_number || texts.parts().2.is_none() => strings(texts, validity)?,
+        Values::Text(texts) if texts.parts().2.is_none() => strings(texts, validity)?,
         Values::Text(texts) => strings(&texts.spread(there), validity)?,
         Values::Number(numbers) if kind == Kind::Time && style.times_as_text => {
             let text = numbers.iter().zip(there).map(|(number, there)| there.then(|| Micros(*number).to_string()));
@@ -76,20 +74,12 @@ pub(super) fn array(
     })
 }
 
+/// Texts of which every row has its own.
 fn strings(texts: &Texts, validity: Option<Bitmap>) -> PolarsResult<Box<dyn Array>> {
-    let (text, offsets, numbers) = texts.parts();
-    let array = |validity| {
-        let offsets: Vec<i64> = offsets.iter().map(|at| i64::try_from(*at).unwrap_or(i64::MAX)).collect();
-        let text = text.as_bytes().to_vec().into();
-        Utf8Array::<i64>::try_new(ArrowDataType::LargeUtf8, offsets.try_into()?, text, validity)
-    };
-    Ok(match numbers {
-        None => array(validity)?.boxed(),
-        Some(numbers) => {
-            let numbers = PrimitiveArray::<u32>::try_new(ArrowDataType::UInt32, numbers.to_vec().into(), validity)?;
-            DictionaryArray::try_from_keys(numbers, array(None)?.boxed(), false)?.boxed()
-        }
-    })
+    let (text, offsets, _) = texts.parts();
+    let offsets: Vec<i64> = offsets.iter().map(|at| i64::try_from(*at).unwrap_or(i64::MAX)).collect();
+    let text = text.as_bytes().to_vec().into();
+    Ok(Utf8Array::<i64>::try_new(ArrowDataType::LargeUtf8, offsets.try_into()?, text, validity)?.boxed())
 }
 
 /// A text that no spreadsheet runs. Source: OWASP, CSV Injection.

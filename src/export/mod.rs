@@ -7,6 +7,8 @@ mod arrays;
 mod footer;
 mod form;
 mod hidden;
+mod hybrid;
+mod pages;
 mod parquet;
 mod partition;
 mod place;

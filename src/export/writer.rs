@@ -98,7 +98,7 @@ fn about(selection: &Selection) -> [(&'static str, String); 3] {
 impl Output {
     pub(super) fn create(selection: &Selection, place: Place, form: Form, csv_safe: bool) -> io::Result<Output> {
         let text = matches!(form, Form::Csv | Form::Ndjson);
-        let style = Style { times_as_text: text, disarmed: csv_safe && form == Form::Csv, by_number: false };
+        let style = Style { times_as_text: text, disarmed: csv_safe && form == Form::Csv };
         let opened = Opened::create(&place)?;
         let is_stream = form.is_stream() && opened.is_read_along();
         let shared = Shared::new(BufWriter::with_capacity(256 << 10, opened));
