@@ -11,6 +11,7 @@ mod connection;
 mod event;
 mod finding;
 mod leg;
+mod leg_row;
 mod socket;
 mod texts;
 mod traffic;
@@ -20,7 +21,7 @@ use std::borrow::Cow;
 pub use batch::{Batch, Values};
 pub use cell::Cell;
 pub use connection::{ConnectionRow, Known};
-pub use leg::{Apart, LegRow};
+pub use leg_row::{Apart, LegRow};
 pub use texts::Texts;
 
 /// The version of the tables. A column that is new does not change it; one that goes, or means something else, does.

@@ -104,6 +104,7 @@ impl Texts {
     }
 
     /// Adds a row.
+    #[inline]
     pub(super) fn push(&mut self, text: &str) {
         if self.numbers.is_none() {
             return self.add(text);
@@ -118,6 +119,7 @@ impl Texts {
     }
 
     /// The number of a text, which is new if the text is.
+    #[inline]
     fn number(&mut self, text: &str) -> u32 {
         let place = place(text.as_bytes());
         // Most texts of most columns are few.
@@ -130,6 +132,7 @@ impl Texts {
         number
     }
 
+    #[inline(never)]
     fn search(&mut self, text: &str) -> u32 {
         let hash = self.hasher.hash_one(text) as u32;
         let found = self.seen.find(wide(hash), |(other, number)| *other == hash && self.is(*number, text));
