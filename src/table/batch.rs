@@ -280,6 +280,23 @@ mod tests {
     }
 
     #[test]
+    fn cells_that_follow_are_asked_for_once_a_text() {
+        let mut batch = Batch::new([Kind::Text, Kind::Whole].into_iter());
+        let mut asked = 0;
+        for text in [Some("a"), Some("b"), None, Some("a"), Some("b")] {
+            batch.put(0, text.map_or(Cell::Absent, Cell::text));
+            batch.follow(1, 0, || {
+                asked += 1;
+                if text == Some("a") { Cell::Number(7) } else { Cell::Absent }
+            });
+            batch.end_row();
+        }
+        let cells: Vec<Cell<'_>> = (0..5).map(|row| batch.cell(1, row, Kind::Whole)).collect();
+        assert_eq!(cells, [Cell::Number(7), Cell::Absent, Cell::Absent, Cell::Number(7), Cell::Absent]);
+        assert_eq!(asked, 2);
+    }
+
+    #[test]
     fn rows_are_appended_whole_or_in_part() {
         let one = batch();
         let mut sum = batch();

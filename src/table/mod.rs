@@ -267,6 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn columns_follow_from_those_before_them() {
+        // Of four addresses two each, of a cluster four, a workload and the SNI's host.
+        for (table, legs) in [(Table::Legs, 1), (Table::Connections, 2), (Table::Events, 0)] {
+            let (bases, columns) = (table.bases(), table.columns());
+            assert_eq!(bases.iter().flatten().count(), 14 * legs, "{table:?}");
+            for (number, base) in bases.iter().enumerate().filter_map(|(number, base)| Some((number, (*base)?))) {
+                assert!(
+                    base < number && columns[base].name.ends_with(&*columns[number].source),
+                    "{}",
+                    columns[number].name
+                );
+            }
+        }
+        let names = ["upstream_host_ip", "upstream_host", "upstream_host_port"].map(str::to_owned);
+        assert_eq!(Selection::of(Table::Legs, &names).unwrap().bases, [None, None, Some(1)]);
+    }
+
+    #[test]
     fn a_selection_keeps_the_order_asked_for() {
         let names = ["upstream_cluster".to_owned(), "source".to_owned()];
         let selection = Selection::of(Table::Legs, &names).unwrap();

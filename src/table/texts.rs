@@ -25,7 +25,7 @@ pub struct Texts {
     first: Vec<u32>,
     /// The numbers of texts that came lately, each in the place of its bytes; empty until one came. A number that another text
     /// has by now is no harm: texts are compared.
-    recent: Vec<u32>,
+    recent: Vec<u16>,
     /// The numbers of texts, with their hashes.
     seen: HashTable<(u32, u32)>,
     hasher: RandomState,
@@ -123,12 +123,16 @@ impl Texts {
     fn number(&mut self, text: &str) -> u32 {
         let place = place(text.as_bytes());
         // Most texts of most columns are few.
-        if let Some(recent) = self.recent.get(place).copied().filter(|recent| self.is(*recent, text)) {
+        if let Some(recent) =
+            self.recent.get(place).map(|recent| u32::from(*recent)).filter(|recent| self.is(*recent, text))
+        {
             return recent;
         }
         let number = self.search(text);
-        self.recent.resize(RECENT, number);
-        self.recent[place] = number;
+        if let Ok(recent) = u16::try_from(number) {
+            self.recent.resize(RECENT, recent);
+            self.recent[place] = recent;
+        }
         number
     }
 
