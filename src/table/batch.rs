@@ -44,10 +44,15 @@ impl Column {
     }
 
     /// Writes down what is absent, up to a row.
+    #[inline]
     fn fill(&mut self, rows: usize) {
-        if self.there.len() >= rows {
-            return;
+        if self.there.len() < rows {
+            self.grow(rows);
         }
+    }
+
+    #[inline(never)]
+    fn grow(&mut self, rows: usize) {
         self.there.resize(rows, false);
         match &mut self.values {
             Values::Text(texts) => texts.pad(rows),
