@@ -176,7 +176,8 @@ impl Batch {
             return;
         }
         let before = if let Values::Text(texts) = values { texts.before() } else { None };
-        match before {
+        // Where batches were appended, that row may be one without a text.
+        match before.filter(|row| there[*row]) {
             Some(row) => self.columns[column].repeat(row, self.rows),
             None => self.put(column, cell()),
         }
@@ -299,6 +300,24 @@ mod tests {
         let cells: Vec<Cell<'_>> = (0..5).map(|row| batch.cell(1, row, Kind::Whole)).collect();
         assert_eq!(cells, [Cell::Number(7), Cell::Absent, Cell::Absent, Cell::Number(7), Cell::Absent]);
         assert_eq!(asked, 2);
+    }
+
+    #[test]
+    fn cells_follow_from_rows_that_have_the_text() {
+        let rows = |batch: &mut Batch, texts: &[Option<&'static str>]| {
+            for text in texts {
+                batch.put(0, text.map_or(Cell::Absent, Cell::text));
+                batch.follow(1, 0, || Cell::Number(7));
+                batch.end_row();
+            }
+        };
+        let mut batches = [0, 1].map(|_| Batch::new([Kind::Text, Kind::Whole].into_iter()));
+        let [sum, other] = &mut batches;
+        rows(other, &[None, Some("a")]);
+        sum.append(other, |_| true);
+        rows(sum, &[Some("a")]);
+        let cells: Vec<Cell<'_>> = (0..3).map(|row| sum.cell(1, row, Kind::Whole)).collect();
+        assert_eq!(cells, [Cell::Absent, Cell::Number(7), Cell::Number(7)]);
     }
 
     #[test]
