@@ -7,7 +7,6 @@ mod arrays;
 mod footer;
 mod form;
 mod hidden;
-mod hybrid;
 mod pages;
 mod parquet;
 mod partition;

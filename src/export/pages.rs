@@ -3,6 +3,7 @@
 //! Texts that repeat have numbers already, which become those of a dictionary as they are. Source: Data Pages and Encodings of the
 //! Parquet format, its first version, which every reader knows.
 
+use polars_parquet::parquet::encoding::hybrid_rle;
 use polars_parquet::parquet::error::ParquetError;
 use polars_parquet_format::thrift::protocol::TCompactOutputProtocol;
 use polars_parquet_format::{
@@ -11,7 +12,6 @@ use polars_parquet_format::{
 };
 use zstd::bulk::Compressor;
 
-use super::hybrid;
 use crate::table::{Kind, Texts, Values};
 
 /// As small as with the usual level, 3, in half of the time.
@@ -168,16 +168,15 @@ impl Pages {
     /// Adds a page of values that are numbers of a dictionary with so many entries.
     fn numbers(&mut self, there: &[bool], numbers: &[u32], entries: usize) -> Result<()> {
         let width = entries.saturating_sub(1).checked_ilog2().map_or(1, |bits| bits + 1);
-        self.data(there, Encoding::RLE_DICTIONARY, |out| {
-            out.push(width as u8);
-            hybrid::encode(numbers, width, out);
-        })
+        let mut places = vec![width as u8];
+        hybrid_rle::encode(&mut places, numbers.iter().copied(), width)?;
+        self.data(there, Encoding::RLE_DICTIONARY, |out| out.extend(places))
     }
 
     /// Adds a page of values; `put` adds those that are there.
     fn data(&mut self, there: &[bool], encoding: Encoding, put: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         self.plain.extend([0; 4]);
-        hybrid::encode(there, 1, &mut self.plain);
+        hybrid_rle::encode(&mut self.plain, there.iter().copied(), 1)?;
         let levels = self.plain.len() - 4;
         self.plain[..4].copy_from_slice(&(levels as u32).to_le_bytes());
         put(&mut self.plain);

@@ -50,6 +50,7 @@ impl Pieces {
     }
 
     /// Puts a leg behind the others.
+    #[inline]
     pub(super) fn push(&mut self, node: Node) -> Place {
         if self.list.back().is_none_or(|piece| piece.nodes.len() == PIECE || piece.nodes.capacity() == 0) {
             let nodes = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(PIECE));
@@ -65,6 +66,7 @@ impl Pieces {
     }
 
     /// Takes a leg out, which must be there.
+    #[inline]
     pub(super) fn take(&mut self, place: Place) -> Node {
         let at = place.wrapping_sub(self.first) as usize;
         let piece = &mut self.list[at / PIECE];
